@@ -1,0 +1,100 @@
+"""The native core: filter installation, the notification loop, the inode table."""
+
+from collections.abc import Callable, Iterator
+
+__file__: str
+
+FIELD_UID: int
+FIELD_GID: int
+FIELD_MODE: int
+FIELD_TYPE: int
+
+Handler = Callable[["Request"], int | None]
+"""Returns the call's value, or None to let the kernel execute the call; raises
+OSError for an errno."""
+
+_Origin = tuple[int, int, int]
+_Record = tuple[int, int, int, int, int, int, int, int, int, int]
+
+class Request:
+    """A trapped call, valid until its handler returns (ValueError afterwards)."""
+
+    @property
+    def name(self) -> str:
+        """The call, as the table has it."""
+    @property
+    def handler(self) -> str:
+        """The operation of the table's row."""
+    @property
+    def tid(self) -> int:
+        """Thread id of the target, in the supervisor's pid namespace."""
+    def argument(self, position: int, /) -> int:
+        """A register, 0 to 5, as unsigned 64 bits."""
+    def entry(self) -> tuple[int, bytes] | None:
+        """(O_PATH descriptor of the directory, last component) of the call's path.
+
+        The descriptor is closed when the handler returns.  None for a path without
+        a last component, and where the target cannot be read: leave those to the
+        kernel.  Raises OSError with the errno that the call must fail with.
+        """
+
+class InodeTable:
+    """An inode table in the memory of this process, of ``size`` bytes.
+
+    Records are (dev, ino, btime seconds, btime nanoseconds, fields, uid, gid, mode,
+    rdev, xattrs); iteration gives all of them in no order.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Raises OSError(EINVAL) for a size too small."""
+    def put(
+        self,
+        dev: int,
+        ino: int,
+        btime_sec: int,
+        btime_nsec: int,
+        fields: int,
+        uid: int,
+        gid: int,
+        mode: int,
+        rdev: int,
+        xattrs: int,
+        /,
+    ) -> None:
+        """Inserts or replaces the record of (dev, ino).  OSError(ENOSPC) when full."""
+    def find(self, dev: int, ino: int, /) -> _Record | None:
+        """The record of (dev, ino), if there is one."""
+    def remove(self, dev: int, ino: int, /) -> bool:
+        """Whether there was a record to remove."""
+    @property
+    def used(self) -> int:
+        """Bytes of the region that are in use."""
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_Record]: ...
+
+def run(
+    argv: list[bytes],
+    env: list[bytes],
+    filter: bytes,
+    origin: _Origin,
+    control: int,
+    unknown_is_real: bool,
+    session_pass: int,
+    handler: Handler,
+    /,
+) -> tuple[str, int]:
+    """Starts a command under the filter and serves it until its last process ends.
+
+    Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
+    Once in a process: worker threads go on until it ends.
+    """
+
+def restore(origin: _Origin, control: int, /) -> None:
+    """Gives this process the group and signals of the front process, to be replaced
+    by COMMAND."""
+
+def in_session() -> bool:
+    """Whether this process already runs under a supervisor."""
+
+def remember(fd: int, fields: int, uid: int, gid: int, mode: int, rdev: int, /) -> None:
+    """Sets the record of an open file; fields: FIELD_*.  OSError(ENOSPC) when full."""

@@ -1,0 +1,126 @@
+"""What one run shall do: the command line, understood."""
+
+import os
+
+from fakeroot_sc import __version__
+
+USAGE = """\
+usage: fakeroot-sc [-u] [-l LIB] [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
+       fakeroot-sc --dump-filter
+       fakeroot-sc -h | -v
+"""
+
+HELP = (
+    USAGE
+    + """
+Runs COMMAND (default: $SHELL) so that it believes it is root over the files it
+touches: changes of owner, mode and node type succeed, are remembered while
+anything of the run lives, and are shown by every later look.
+
+  -u, --unknown-is-real   show real owners of files that were not changed
+                          (default: root owns them)
+  -l, --lib LIB           taken for compatibility with fakeroot(1), ignored
+  -f, --faked FAKED       likewise
+  -b, --fd-base FD        likewise
+  -i FILE, -s FILE        loading and saving state: not yet
+      --dump-filter       print the seccomp filter as pseudo-code
+  -h, --help              print this help
+  -v, --version           print the version
+
+Exit status: that of COMMAND; 128+N if signal N ended it; 126 COMMAND cannot be
+executed, 127 it was not found; 125 fakeroot-sc itself failed; 2 bad usage.
+"""
+)
+
+_FLAGS = {"-u": "-u", "--unknown-is-real": "-u", "-h": "-h", "--help": "-h"}
+_FLAGS |= {"-v": "-v", "--version": "-v", "--dump-filter": "--dump-filter"}
+_WITH_VALUE = {"-l": "-l", "--lib": "-l", "-f": "-f", "--faked": "-f"}
+_WITH_VALUE |= {"-b": "-b", "--fd-base": "-b", "-i": "-i", "-s": "-s"}
+_NOT_YET = {"-i": "loading state from a file", "-s": "saving state to a file"}
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the text says why."""
+
+
+class Plan:
+    """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
+    run with its arguments; ``unknown_is_real``: -u.
+    """
+
+    # Not attrs, whose import alone would take four times as long as a plain run.
+    __slots__ = ("action", "command", "unknown_is_real")
+
+    def __init__(self) -> None:
+        self.action = "run"
+        self.command: list[str] = []
+        self.unknown_is_real = False
+
+    def take_flag(self, flag: str) -> None:
+        if flag == "-u":
+            self.unknown_is_real = True
+        elif flag == "-h":
+            self.action = "help"
+        elif flag == "-v":
+            self.action = "version"
+        else:
+            self.action = "dump-filter"
+
+
+def _take_value(option: str, given: str, value: str) -> None:
+    if option in _NOT_YET:
+        raise UsageError(f"{given}: not yet: {_NOT_YET[option]} comes with a later version")
+    if option == "-b" and not value.isdecimal():
+        raise UsageError(f"{given}: not a descriptor number: {value!r}")
+
+
+def _long(name: str, given: str) -> str:
+    """Completes a long option as getopt_long(3) does."""
+    known = [option for option in (*_FLAGS, *_WITH_VALUE) if option.startswith(name)]
+    if name in known or len(known) == 1:
+        return name if name in known else known[0]
+    raise UsageError(f"{given}: {'ambiguous' if known else 'unknown'} option")
+
+
+def parse(arguments: list[str]) -> Plan:
+    """Understands the arguments behind the program's name as getopt(3) would, up to
+    the first that is no option.  Raises UsageError.
+
+    By hand: importing argparse takes as long as the interpreter's own start.
+    """
+    plan = Plan()
+    rest = list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        given = rest.pop(0)
+        if given == "--":
+            break
+        if given.startswith("--"):
+            name, equals, value = given.partition("=")
+            name = _long(name, given)
+            if name in _FLAGS:
+                if equals:
+                    raise UsageError(f"{given}: takes no value")
+                plan.take_flag(_FLAGS[name])
+                continue
+        else:
+            name, value = given[:2], given[2:]
+            equals = value
+            if name in _FLAGS:
+                plan.take_flag(_FLAGS[name])
+                if value:
+                    rest.insert(0, "-" + value)
+                continue
+            if name not in _WITH_VALUE:
+                raise UsageError(f"{name}: unknown option")
+        if not equals:
+            if not rest:
+                raise UsageError(f"{name}: needs a value")
+            value = rest.pop(0)
+        _take_value(_WITH_VALUE[name], name, value)
+    plan.command = rest or [os.environ.get("SHELL") or "/bin/sh"]
+    return plan
+
+
+def version_text() -> str:
+    """What -v prints, in fakeroot's form."""
+    return f"fakeroot-sc version {__version__}\n"

@@ -1,0 +1,82 @@
+"""One run: from a plan to COMMAND's end."""
+
+import os
+import sys
+
+from fakeroot_sc import _core
+from fakeroot_sc.origin import Origin
+from fakeroot_sc.passes import patch_pass
+from fakeroot_sc.plan import Plan
+
+_HANDLERS: dict[str, "_core.Handler"] = {}
+
+
+def _handle(request: _core.Request) -> int | None:
+    """Runs the Python handler of a request, importing its module at the first use."""
+    handler = _HANDLERS.get(request.handler)
+    if handler is None:
+        module = __import__(
+            f"fakeroot_sc.syscalls.{request.handler}", fromlist=[request.handler]
+        )
+        handler = _HANDLERS[request.handler] = getattr(module, request.handler)
+    return handler(request)
+
+
+def _draw_pass() -> int:
+    """64 random bits.  The low word must not be 0: it is all that the i386 filter
+    compares, and two equal registers would match it."""
+    while True:
+        drawn = int.from_bytes(os.urandom(8), "little")
+        if drawn & 0xFFFF_FFFF:
+            return drawn
+
+
+def _environment() -> list[bytes]:
+    """The user's, and FAKEROOTKEY, by which makepkg, dpkg, npm and others recognise
+    a fake root.  Its value, an IPC key in fakeroot, means nothing here."""
+    environment = dict(os.environb)
+    environment.setdefault(b"FAKEROOTKEY", b"%d" % os.getpid())
+    return [name + b"=" + value for name, value in environment.items()]
+
+
+def _stock_filter() -> bytes:
+    with open(os.path.join(os.path.dirname(_core.__file__), "stock.bpf"), "rb") as file:
+        return file.read()
+
+
+def _join_outer(plan: Plan, origin: Origin) -> int:
+    """Nested use: COMMAND runs in the session that this process is already in."""
+    _core.restore(origin.inherited, origin.control)
+    try:
+        os.execvp(plan.command[0], plan.command)
+    except OSError as error:
+        return _fail("EXECUTE", error.errno or 0, plan)
+
+
+def _fail(stage: str, number: int, plan: Plan) -> int:
+    from fakeroot_sc.trouble import explain
+
+    text, status = explain(stage, number, plan.command[0])
+    print(f"fakeroot-sc: {text}", file=sys.stderr)
+    return status
+
+
+def supervise(plan: Plan, origin: Origin) -> int:
+    """Runs the plan's command and serves it until the last of its processes has
+    gone.  Returns the exit status for a run that never started; the front process
+    learns COMMAND's own status from its end.
+    """
+    if _core.in_session():
+        return _join_outer(plan, origin)
+    drawn = _draw_pass()
+    stage, number = _core.run(
+        [os.fsencode(argument) for argument in plan.command],
+        _environment(),
+        patch_pass(_stock_filter(), drawn),
+        origin.inherited,
+        origin.control,
+        plan.unknown_is_real,
+        drawn,
+        _handle,
+    )
+    return 0 if stage == "NONE" else _fail(stage, number, plan)

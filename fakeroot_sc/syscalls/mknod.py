@@ -1,0 +1,80 @@
+"""mknod(2) and mknodat(2).
+
+The node is made for real as far as an ordinary user can make it: regular files,
+FIFOs and sockets as they are, a device as an empty regular file that a record
+shows as the device.  Nothing is followed, opened or waited for: the name must be
+new.
+"""
+
+import errno
+import os
+import stat
+
+from fakeroot_sc import _core
+
+_AT_SYMLINK_NOFOLLOW = 0x100
+_NODES = (0, stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
+_DEFAULT_ACL = "system.posix_acl_default"
+
+
+def _umask(tid: int) -> int:
+    """The target's, from proc_pid_status(5); Linux 4.7."""
+    with open(f"/proc/{tid}/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022
+
+
+def _has_default_acl(directory: int) -> bool:
+    try:
+        os.getxattr(f"/proc/self/fd/{directory}", _DEFAULT_ACL)
+    except OSError:
+        return False
+    return True
+
+
+def _split(request: _core.Request) -> tuple[int, int]:
+    """(mode, device) from the registers; only 16 bits of a mode are looked at."""
+    first = 1 if request.name == "mknod" else 2
+    return request.argument(first) & 0xFFFF, request.argument(first + 1) & 0xFFFF_FFFF
+
+
+def mknod(request: _core.Request) -> int | None:
+    """Creates the node, with the mode that the target's umask leaves.
+
+    The type is judged before the path is read, as in do_mknodat().
+    """
+    mode, device = _split(request)
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFDIR:
+        raise OSError(errno.EPERM, "mknod")
+    if kind not in _NODES:
+        raise OSError(errno.EINVAL, "mknod")
+    kind = kind or stat.S_IFREG
+    entry = request.entry()
+    if entry is None:
+        return None
+    directory, name = entry
+
+    wanted = mode & 0o7777
+    # With a default ACL the kernel masks by that instead (acl(5)).
+    if not _has_default_acl(directory):
+        wanted &= ~_umask(request.tid)
+    is_device = kind in (stat.S_IFCHR, stat.S_IFBLK)
+    real = (wanted & 0o1777) | 0o600
+    os.mknod(name, (stat.S_IFREG if is_device else kind) | real, dir_fd=directory)
+
+    if not is_device and wanted == real:
+        return 0
+    made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        shown = stat.S_IMODE(os.fstat(made).st_mode)
+        shown = (shown & wanted & 0o777) | (wanted & 0o7000)
+        fields = _core.FIELD_MODE
+        if is_device:
+            fields |= _core.FIELD_TYPE
+        _core.remember(made, fields, 0, 0, kind | shown, device if is_device else 0)
+    finally:
+        os.close(made)
+    return 0

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "answer.h"
+
+#include "kernel.h"
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+bool notification_valid(const struct request *request)
+{
+	uint64_t id = request->id;
+	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+// The write may still hit a page that the target has remapped in another thread;
+// so may the kernel's own copy_to_user().
+static int copy_out(const struct request *request, const struct outcome *outcome)
+{
+	if (!notification_valid(request))
+		return -ESRCH;
+	for (unsigned i = 0; i < outcome->copies; i++) {
+		const struct outcome_copy *copy = &outcome->copy[i];
+		int error = target_write(request->tid, copy->address,
+					 outcome->data + copy->offset, copy->size);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static void install_fd(const struct request *request, const struct outcome *outcome)
+{
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.srcfd = (uint32_t)outcome->value,
+		.newfd_flags = O_CLOEXEC,
+		.flags = SECCOMP_ADDFD_FLAG_SEND, // Linux 5.14: installs and answers in one
+	};
+	if (ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0)
+		return;
+	struct outcome failed;
+	outcome_result(&failed, -errno);
+	answer(request, &failed);
+}
+
+void answer(const struct request *request, const struct outcome *outcome)
+{
+	struct seccomp_notif_resp response = {.id = request->id};
+
+	switch (outcome->kind) {
+	case OUTCOME_VALUE:
+		response.val = outcome->value;
+		break;
+	case OUTCOME_ERRNO:
+		response.error = (int32_t)-outcome->value;
+		break;
+	case OUTCOME_CONTINUE:
+		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		break;
+	case OUTCOME_COPY_OUT: {
+		int error = copy_out(request, outcome);
+		if (error == -EPERM)
+			response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		else if (error)
+			response.error = error;
+		else
+			response.val = outcome->value;
+		break;
+	}
+	case OUTCOME_INSTALL_FD:
+		install_fd(request, outcome);
+		return;
+	}
+	// ENOENT: the target was killed, or a signal took it out of the call.
+	ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place that answers notifications.
+#ifndef FSC_ANSWER_H
+#define FSC_ANSWER_H
+
+#include "request.h"
+
+#include <stdbool.h>
+
+// Whether the target is still waiting for this answer (SECCOMP_IOCTL_NOTIF_ID_VALID,
+// Linux 5.0). Only then does its task id name it, and only then were bytes read
+// from its memory its own.
+bool notification_valid(const struct request *request);
+
+// Carries out the outcome. A target that went away meanwhile is no error.
+void answer(const struct request *request, const struct outcome *outcome);
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What chown(2) and chmod(2) share: a file about to be changed.
+#ifndef FSC_CHANGE_H
+#define FSC_CHANGE_H
+
+#include "resolve.h"
+
+// Finds the file that the call changes and asks what the kernel would ask of
+// real root: flags (EINVAL), O_PATH descriptors (EBADF), read-only mounts
+// (EROFS), immutable and append-only files (EPERM). Returns 0, -errno or
+// RESOLVE_LEAVE.
+int change_begin(struct request *request, struct subject *subject_ret);
+
+// On overlayfs a file's birth time changes when it is copied up. Before its
+// first record is made, it is; the attributes are read anew.
+int change_settle_identity(struct subject *subject);
+
+// Makes an outcome of what change_begin() or a change returned.
+void change_outcome(struct outcome *outcome, int result);
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+void control_send(int control, enum control_kind kind, int value)
+{
+	struct control_message message = {.kind = kind, .value = value};
+	if (control >= 0)
+		send(control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
+}
+
+void control_text(int control, const char *text)
+{
+	struct control_message message = {.kind = CONTROL_TEXT};
+	if (control < 0) {
+		fprintf(stderr, "fakeroot-sc: %s\n", text);
+		return;
+	}
+	snprintf(message.text, sizeof(message.text), "%s", text);
+	send(control, &message, CONTROL_HEAD + strlen(message.text) + 1, MSG_NOSIGNAL);
+}
+
+void control_tell_unreadable(struct session *session, pid_t tid)
+{
+	if (atomic_exchange(&session->told_unreadable, true))
+		return;
+	char text[160];
+	snprintf(text, sizeof(text),
+		 "process %d: its memory is closed to other processes (not dumpable): "
+		 "it sees real owners and modes",
+		 tid);
+	control_text(session->control, text);
+}
+
+void control_tell_no_btime(struct session *session, unsigned mode)
+{
+	// Pipes and sockets have no birth time anywhere, and no reused numbers
+	// within a session's life.
+	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
+		return;
+	if (atomic_exchange(&session->told_no_btime, true))
+		return;
+	control_text(session->control,
+		     "a file system in use gives no birth times: a file removed outside this "
+		     "session may hand its owner and mode on to a new one");
+}

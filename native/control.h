@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages between the supervisor and the process that the user started (front.c),
+// one SOCK_SEQPACKET packet each.
+#ifndef FSC_CONTROL_H
+#define FSC_CONTROL_H
+
+#include "session.h"
+
+#include <stdint.h>
+
+enum control_kind {
+	CONTROL_TEXT,    // supervisor: a line for standard error, in text
+	CONTROL_STARTED, // supervisor: COMMAND runs as process value
+	CONTROL_STOPPED, // supervisor: signal value stopped COMMAND
+	CONTROL_EXITED,  // supervisor: COMMAND ended with exit status value
+	CONTROL_KILLED,  // supervisor: signal value ended COMMAND
+	CONTROL_SIGNAL,  // front: send signal value to COMMAND
+};
+
+struct control_message {
+	uint32_t kind;
+	int32_t value;
+	char text[504];
+};
+
+#define CONTROL_HEAD 8 // bytes of a message without text
+
+// Sends a message; a front process that has ended is no error.
+void control_send(int control, enum control_kind kind, int value);
+void control_text(int control, const char *text);
+
+// Warnings that are given once in a session.
+void control_tell_unreadable(struct session *session, pid_t tid);
+void control_tell_no_btime(struct session *session, unsigned mode);
+
+#endif

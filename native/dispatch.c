@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a call's number to its row, from the row to its handler.
+#define FSC_SYSCALL_TABLES
+#include "request.h"
+
+#include "kernel.h"
+
+static const struct syscall_row *row_at(const uint8_t *index, size_t size, uint32_t nr)
+{
+	return nr < size && index[nr] ? &syscall_rows[index[nr] - 1] : NULL;
+}
+
+const struct syscall_row *dispatch_row(uint32_t arch, int nr, bool kernel_has_x32)
+{
+	uint32_t number = (uint32_t)nr;
+	if (arch == FSC_ARCH_I386)
+		return row_at(syscall_index_i386, sizeof(syscall_index_i386), number);
+	if (arch != FSC_ARCH_X86_64)
+		return NULL;
+	// A kernel without x32 answers its numbers with ENOSYS, and so shall we.
+	if (number & FSC_X32_SYSCALL_BIT) {
+		if (!kernel_has_x32)
+			return NULL;
+		number &= ~(uint32_t)FSC_X32_SYSCALL_BIT;
+	}
+	return row_at(syscall_index_x86_64, sizeof(syscall_index_x86_64), number);
+}
+
+void dispatch(struct request *request, struct outcome *outcome)
+{
+	static void (*const handlers[])(struct request *, struct outcome *) = {
+		[OP_STAT] = op_stat,           [OP_CHOWN] = op_chown,
+		[OP_CHMOD] = op_chmod,         [OP_GETID] = op_getid,
+		[OP_GETRESID] = op_getresid,   [OP_GETGROUPS] = op_getgroups,
+		[OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
+		[OP_VIEW] = op_view,
+	};
+	if (!request->row)
+		outcome_continue(outcome);
+	else if (request->row->operation == OP_PYTHON)
+		request->session->python(request, outcome);
+	else
+		handlers[request->row->operation](request, outcome);
+}

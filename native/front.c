@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command fakeroot-sc: the process that the user's shell knows.
+//
+// It starts the supervisor beside itself, in a process group of its own where no
+// terminal signal reaches, and stands for COMMAND, which runs in this process's
+// group: it stops when COMMAND stops, passes on the signals that it is sent, and
+// ends as COMMAND ended. So shells and timeouts handle it as if COMMAND ran bare,
+// while the supervisor goes on serving what COMMAND left behind.
+#include "control.h"
+#include "scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define EXIT_TROUBLE 125 // as env(1) and timeout(1): the tool itself failed
+
+#ifndef SYS_close_range // Linux 5.9
+#define SYS_close_range 436
+#endif
+
+// Without -S, importing the site module costs 3 ms; so the one directory that
+// matters is found here. The layouts: a prefix or virtual environment, Debian's
+// own packages, Debian's /usr/local.
+static const char bootstrap[] =
+	"import sys\n"
+	"place, version = sys.argv[1], 'python%d.%d' % sys.version_info[:2]\n"
+	"sys.path += [place, place + '/lib/' + version + '/site-packages',\n"
+	"             place + '/lib/python3/dist-packages',\n"
+	"             place + '/lib/' + version + '/dist-packages']\n"
+	"try:\n"
+	"    from fakeroot_sc.cli import main\n"
+	"except ImportError as error:\n"
+	"    sys.exit('fakeroot-sc: cannot load the package for ' + sys.executable + ': '\n"
+	"             + str(error) + ': install fakeroot-sc for this interpreter')\n"
+	"main(sys.argv[2], sys.argv[3:])\n";
+
+struct front {
+	pid_t supervisor;
+	int control;
+	int signals;
+	pid_t command;     // 0: not started, or ended
+	uint64_t received; // signals that this process was sent, bit n-1 for signal n
+};
+
+struct interpreter {
+	char python[PATH_MAX];
+	char place[PATH_MAX]; // where the package is, or a prefix of it
+};
+
+static int trouble(const char *what)
+{
+	fprintf(stderr, "fakeroot-sc: %s: %s\n", what, strerror(errno));
+	return EXIT_TROUBLE;
+}
+
+// "python -m fakeroot_sc" says which interpreter it is; else it is the one that
+// was installed beside this file.
+static int find_interpreter(int *argc, char ***argv, struct interpreter *found)
+{
+	static const char option[] = "--supervisor-python=";
+	if (*argc > 2 && strncmp((*argv)[1], option, strlen(option)) == 0) {
+		snprintf(found->python, PATH_MAX, "%s", (*argv)[1] + strlen(option));
+		snprintf(found->place, PATH_MAX, "%s", (*argv)[2]);
+		*argc -= 2;
+		*argv += 2;
+		return 0;
+	}
+	ssize_t length = readlink("/proc/self/exe", found->place, PATH_MAX - 1);
+	if (length < 0)
+		return trouble("/proc/self/exe: /proc must be mounted");
+	found->place[length] = '\0';
+	for (int up = 0; up < 2; up++)
+		*strrchr(found->place, '/') = '\0';
+	if (snprintf(found->python, PATH_MAX, "%s/bin/python3", found->place) >= PATH_MAX ||
+	    access(found->python, X_OK) < 0)
+		strcpy(found->python, "python3");
+	return 0;
+}
+
+static uint64_t ignored_signals(void)
+{
+	uint64_t ignored = 0;
+	struct sigaction action;
+	for (int number = 1; number <= 64; number++)
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			ignored |= 1ull << (number - 1);
+	return ignored;
+}
+
+static uint64_t signal_bits(const sigset_t *set)
+{
+	uint64_t bits = 0;
+	for (int number = 1; number <= 64; number++)
+		if (sigismember(set, number) == 1)
+			bits |= 1ull << (number - 1);
+	return bits;
+}
+
+static void run_supervisor(const struct interpreter *with, int control, const char *origin,
+			   int argc, char **argv)
+{
+	setpgid(0, 0);
+	fcntl(control, F_SETFD, 0);
+	const char **command = calloc((size_t)argc + 8, sizeof(*command));
+	if (!command)
+		_exit(trouble("starting the supervisor"));
+	size_t count = 0;
+	command[count++] = with->python;
+	command[count++] = "-I";
+	command[count++] = "-S";
+	command[count++] = "-c";
+	command[count++] = bootstrap;
+	command[count++] = with->place;
+	command[count++] = origin;
+	for (int i = 1; i < argc; i++)
+		command[count++] = argv[i];
+	execvp(with->python, (char *const *)command);
+	_exit(trouble(with->python));
+}
+
+static void forward(struct front *front, int number)
+{
+	struct control_message message = {.kind = CONTROL_SIGNAL, .value = number};
+	// Without a supervisor on the socket, COMMAND took its place (nested use).
+	if (send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL) < 0)
+		kill(front->supervisor, number);
+}
+
+static void stop_alike(struct front *front, int number)
+{
+	sigset_t only;
+	sigemptyset(&only);
+	sigaddset(&only, number);
+	sigprocmask(SIG_UNBLOCK, &only, NULL);
+	raise(number);
+	sigprocmask(SIG_BLOCK, &only, NULL);
+	forward(front, SIGCONT);
+}
+
+// Shells look at how a job ended: one that died of ^C ends a script, too.
+static int end_by_signal(const struct front *front, int number)
+{
+	if (front->received >> (number - 1) & 1) {
+		struct rlimit none = {0};
+		setrlimit(RLIMIT_CORE, &none);
+		signal(number, SIG_DFL);
+		sigset_t only;
+		sigemptyset(&only);
+		sigaddset(&only, number);
+		raise(number);
+		sigprocmask(SIG_UNBLOCK, &only, NULL);
+	}
+	return 128 + number;
+}
+
+static int end_with_supervisor(struct front *front, int status)
+{
+	// Nothing was started, or COMMAND was executed in its place (nested use).
+	bool in_place = front->command == front->supervisor;
+	if (WIFEXITED(status) && (front->command == 0 || in_place))
+		return WEXITSTATUS(status);
+	if (WIFSIGNALED(status) && in_place)
+		return end_by_signal(front, WTERMSIG(status));
+	if (front->command > 0)
+		kill(front->command, SIGKILL); // ours now: we are its subreaper
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "fakeroot-sc: the supervisor was killed by signal %d (%s): COMMAND "
+				"could not go on and was ended\n",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		fprintf(stderr, "fakeroot-sc: the supervisor ended with status %d: COMMAND could "
+				"not go on and was ended\n",
+			WEXITSTATUS(status));
+	return EXIT_TROUBLE;
+}
+
+// Returns an exit status, or -1 to go on.
+static int hear_supervisor(struct front *front)
+{
+	struct control_message message;
+	ssize_t size = recv(front->control, &message, sizeof(message), MSG_DONTWAIT);
+	if (size < CONTROL_HEAD) {
+		// Its end, or an execve(): SIGCHLD tells which.
+		if (size >= 0 || (errno != EAGAIN && errno != EINTR)) {
+			close(front->control);
+			front->control = -1;
+		}
+		return -1;
+	}
+	switch (message.kind) {
+	case CONTROL_TEXT:
+		message.text[sizeof(message.text) - 1] = '\0';
+		fprintf(stderr, "fakeroot-sc: %s\n", message.text);
+		return -1;
+	case CONTROL_STARTED:
+		front->command = message.value;
+		return -1;
+	case CONTROL_STOPPED:
+		stop_alike(front, message.value);
+		return -1;
+	case CONTROL_EXITED:
+		return message.value;
+	case CONTROL_KILLED:
+		return end_by_signal(front, message.value);
+	default:
+		return -1;
+	}
+}
+
+static int hear_child(struct front *front)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid != front->supervisor)
+			continue;
+		if (WIFSTOPPED(status)) {
+			stop_alike(front, WSTOPSIG(status));
+			continue;
+		}
+		// What it said last comes before the fact that it ended.
+		while (front->control >= 0) {
+			int result = hear_supervisor(front);
+			if (result >= 0)
+				return result;
+			struct pollfd more = {.fd = front->control, .events = POLLIN};
+			if (poll(&more, 1, 0) <= 0)
+				break;
+		}
+		return end_with_supervisor(front, status);
+	}
+	return -1;
+}
+
+// A signal of the terminal has reached COMMAND as well; one that a process sent
+// was meant for COMMAND.
+static int hear_signal(struct front *front)
+{
+	struct signalfd_siginfo info;
+	if (read(front->signals, &info, sizeof(info)) != sizeof(info))
+		return -1;
+	int number = (int)info.ssi_signo;
+	if (number == SIGCHLD)
+		return hear_child(front);
+	front->received |= 1ull << (number - 1);
+	if (info.ssi_code != SI_KERNEL)
+		forward(front, number);
+	return -1;
+}
+
+static int stand_for_command(struct front *front)
+{
+	for (;;) {
+		struct pollfd events[] = {
+			{.fd = front->control, .events = POLLIN},
+			{.fd = front->signals, .events = POLLIN},
+		};
+		if (poll(events, 2, -1) < 0)
+			continue;
+		int status = -1;
+		if (events[0].revents)
+			status = hear_supervisor(front);
+		if (status < 0 && events[1].revents)
+			status = hear_signal(front);
+		if (status >= 0)
+			return status;
+	}
+}
+
+// A reader of COMMAND's output waits for every holder of the pipe; only standard
+// error is kept, for messages.
+static void let_go_of_descriptors(const struct front *front)
+{
+	int low = front->control < front->signals ? front->control : front->signals;
+	int high = front->control < front->signals ? front->signals : front->control;
+	close(0);
+	close(1);
+	if (low > 3)
+		syscall(SYS_close_range, 3, low - 1, 0);
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, UINT_MAX, 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct interpreter with;
+	int error = find_interpreter(&argc, &argv, &with);
+	if (error)
+		return error;
+
+	sigset_t all, before;
+	uint64_t ignored = ignored_signals();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	signal(SIGCHLD, SIG_DFL); // ignored, children would leave no status
+
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return trouble("socketpair");
+	char origin[128];
+	snprintf(origin, sizeof(origin), "%d:%d:%llu:%llu", ends[1], (int)getpgrp(),
+		 (unsigned long long)signal_bits(&before), (unsigned long long)ignored);
+
+	// Should the supervisor die, COMMAND becomes this process's to end.
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	struct front front = {.control = ends[0]};
+	front.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (front.signals < 0)
+		return trouble("signalfd");
+	front.supervisor = fork();
+	if (front.supervisor == 0)
+		run_supervisor(&with, ends[1], origin, argc, argv);
+	if (front.supervisor < 0)
+		return trouble("fork");
+	close(ends[1]);
+	let_go_of_descriptors(&front);
+	return stand_for_command(&front);
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inode table: what is remembered about files, in shared memory.
+//
+// A pure room: no system call, no allocation, no lock of its own. The caller
+// gives it a zeroed region (a memfd mapping, or plain memory in tests), makes
+// sure that one thread writes at a time, and may read from any number of
+// threads and of processes that map the region read-only.
+#ifndef FSC_INODE_TABLE_H
+#define FSC_INODE_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// inode(7): what tells a file from every other one, now and after its number
+// has been given to a new file. A file system without birth times leaves both
+// btime fields 0.
+struct file_identity {
+	uint64_t dev; // makedev(3) form
+	uint64_t ino;
+	int64_t btime_sec;
+	uint32_t btime_nsec;
+};
+
+// Which parts of a record were set; the others show what the real file shows.
+enum inode_field {
+	INODE_UID = 1 << 0,
+	INODE_GID = 1 << 1,
+	INODE_MODE = 1 << 2,    // the 07777 bits of mode
+	INODE_TYPE = 1 << 3,    // the S_IFMT bits of mode, and rdev
+	INODE_RETIRED = 1 << 4, // the last link has gone: applies only while st_nlink is 0
+};
+
+struct inode_record {
+	struct file_identity identity;
+	uint32_t fields; // enum inode_field
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t mode;
+	uint32_t rdev;   // the kernel's 32-bit form, new_encode_dev()
+	uint32_t xattrs; // reference to the record's extended attributes, 0: none
+};
+
+enum inode_lookup {
+	INODE_BUSY = -1, // being written, or beyond this mapping: ask the writer
+	INODE_ABSENT = 0,
+	INODE_FOUND = 1,
+};
+
+// A process's view of a table. Copyable; owns nothing.
+struct inode_table {
+	unsigned char *base;
+	size_t size; // bytes mapped at base
+};
+
+// Makes an empty table in a zeroed, 64-byte aligned region. Returns 0, or
+// -EINVAL for a region too small or misaligned.
+int inode_table_format(struct inode_table *table, void *base, size_t size);
+
+// Attaches to a region formatted by any process, for reading or writing.
+// Returns 0, or -EINVAL when it is not a table of this layout.
+int inode_table_attach(struct inode_table *table, void *base, size_t size);
+
+// Looks a file up by device and inode number. The caller compares the birth
+// time: at most one generation of an inode number is in the table. Lock-free.
+enum inode_lookup inode_table_find(const struct inode_table *table, uint64_t dev,
+				   uint64_t ino, struct inode_record *record_ret);
+
+// Inserts the record, or replaces the one of the same dev and ino. Returns 0,
+// or -ENOSPC when the region is full (the table is then unchanged).
+int inode_table_put(struct inode_table *table, const struct inode_record *record);
+
+// Returns 1 when a record was removed, 0 when there was none.
+int inode_table_remove(struct inode_table *table, uint64_t dev, uint64_t ino);
+
+// Number of records.
+size_t inode_table_count(const struct inode_table *table);
+
+// Bytes of the region in use, from its start: what a reader has to map.
+size_t inode_table_used(const struct inode_table *table);
+
+// Visits every record once, for the writer (no other thread writes meanwhile).
+// Start with *cursor 0; returns 1 with a record, 0 at the end.
+int inode_table_next(const struct inode_table *table, uint32_t *cursor,
+		     struct inode_record *record_ret);
+
+#endif

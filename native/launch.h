@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Starting COMMAND under the filter.
+#ifndef FSC_LAUNCH_H
+#define FSC_LAUNCH_H
+
+#include "session.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Where a launch can fail. The names are Python's too (module.c, trouble.py).
+#define LAUNCH_STAGES(X)                                                                          \
+	X(NONE)     /* started */                                                                  \
+	X(PREPARE)  /* descriptors, memory, processes, of the supervisor itself */                 \
+	X(PROC)     /* /proc is not there */                                                       \
+	X(NO_PRIVS) /* prctl(PR_SET_NO_NEW_PRIVS) */                                               \
+	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
+	X(HANDOVER) /* sending the listener to the supervisor */                                   \
+	X(ANSWER)   /* the first trapped call did not come back as the supervisor answered it */   \
+	X(MEMORY)   /* reading or writing the target's memory */                                   \
+	X(EXECUTE)  /* execve() of COMMAND */
+
+enum launch_stage {
+#define X(name) LAUNCH_##name,
+	LAUNCH_STAGES(X)
+#undef X
+};
+
+// What COMMAND inherits from the process that the user started.
+struct launch_origin {
+	pid_t process_group;
+	uint64_t signal_mask;     // bit n-1 for signal n, as in /proc/PID/status
+	uint64_t ignored_signals; // likewise
+};
+
+struct launch_plan {
+	char *const *argv;
+	char *const *envp;
+	const void *filter; // struct sock_filter[]
+	size_t filter_size; // bytes
+	struct launch_origin origin;
+};
+
+// Starts COMMAND: fork, no_new_privs, filter, hand-over, one round trip through
+// the running workers, execve. Returns the stage that failed, its errno in
+// *error_ret, or LAUNCH_NONE with the process id in *command_ret.
+enum launch_stage launch(struct session *session, const struct launch_plan *plan,
+			 pid_t *command_ret, int *error_ret);
+
+// Gives the calling process what COMMAND inherits, for an execve() in its place.
+void launch_restore(const struct launch_origin *origin);
+
+#endif

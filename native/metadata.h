@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading and changing what is remembered, one file at a time.
+#ifndef FSC_METADATA_H
+#define FSC_METADATA_H
+
+#include "rules.h"
+#include "session.h"
+
+#include <linux/stat.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+// The record of a file with these real attributes (STATX_INO, STATX_BTIME,
+// STATX_NLINK read). One of an earlier file of the same inode number is dropped.
+bool metadata_find(struct session *session, const struct statx *real,
+		   struct inode_record *record_ret);
+
+// Whether any record has the file's device and inode number: the cheap question
+// that comes before reading a birth time.
+bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino);
+
+// Serialises changes of one file, from reading its record to storing it.
+pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real);
+
+// The file's record, or an empty one of its identity to be filled.
+void metadata_edit(struct session *session, const struct statx *real,
+		   struct inode_record *record_ret);
+
+// Stores a record, or forgets the file when nothing differs from the default.
+// Returns 0 or -ENOSPC when the table is full.
+int metadata_store(struct session *session, const struct inode_record *record);
+
+// Keeps a record only for descriptors that are still open on the removed file.
+void metadata_retire(struct session *session, const struct statx *real);
+
+#endif

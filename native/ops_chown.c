@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// chown(2) and its kin: remembered, never tried.
+#include "change.h"
+#include "metadata.h"
+#include "scope.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#define LEAVE_ID UINT32_MAX
+
+static uint32_t id_argument(const struct request *request, int position)
+{
+	uint32_t id = (uint32_t)request_arg(request, position);
+	if (request->row->variant != VARIANT_IDS16)
+		return id;
+	// low2highuid(), <linux/highuid.h>
+	return (uint16_t)id == 0xffff ? LEAVE_ID : (uint16_t)id;
+}
+
+// chown_common(): whoever calls it, a file that is no directory loses set-user-ID,
+// and set-group-ID where the group may execute (without that bit it stands for
+// mandatory locking, which only the privileged keep).
+static uint32_t mode_after_chown(uint32_t mode)
+{
+	if (S_ISDIR(mode))
+		return mode;
+	mode &= ~(uint32_t)S_ISUID;
+	if (mode & S_IXGRP)
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
+
+static int remember_owner(struct session *session, struct subject *subject, uint32_t uid,
+			  uint32_t gid)
+{
+	int error = change_settle_identity(subject);
+	if (error)
+		return error;
+	SCOPED_LOCK held = metadata_lock(session, &subject->real);
+	struct inode_record record;
+	metadata_edit(session, &subject->real, &record);
+
+	struct statx shown = subject->real;
+	rules_show(&record, session->unknown_is_real, &shown);
+	uint32_t mode = mode_after_chown(shown.stx_mode);
+	if (mode != shown.stx_mode) {
+		record.fields |= INODE_MODE;
+		record.mode = (record.mode & RULES_TYPE_MASK) | (mode & RULES_MODE_MASK);
+	}
+	if (uid != LEAVE_ID) {
+		record.fields |= INODE_UID;
+		record.uid = uid;
+	}
+	if (gid != LEAVE_ID) {
+		record.fields |= INODE_GID;
+		record.gid = gid;
+	}
+	return metadata_store(session, &record);
+}
+
+void op_chown(struct request *request, struct outcome *outcome)
+{
+	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
+	int result = change_begin(request, &subject);
+	if (!result)
+		result = remember_owner(request->session, &subject,
+					id_argument(request, request->row->uid),
+					id_argument(request, request->row->gid));
+	change_outcome(outcome, result);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A decoded notification: which call, by whom, with which registers.
+#ifndef FSC_REQUEST_H
+#define FSC_REQUEST_H
+
+#include "outcome.h"
+#include "session.h"
+#include "syscall_rows.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct request {
+	struct session *session;
+	const struct syscall_row *row;
+	uint64_t id; // of the notification
+	pid_t tid;
+	uint64_t args[6];
+};
+
+// A register by its position in the row; 0 for an argument the call has not.
+static inline uint64_t request_arg(const struct request *request, int position)
+{
+	return position < 0 ? 0 : request->args[position];
+}
+
+// The AT_* flags in force: the call's own, or those it stands for.
+static inline int request_flags(const struct request *request)
+{
+	return (int)((uint32_t)request_arg(request, request->row->flags) |
+		     request->row->implied_flags);
+}
+
+// Whether the flags argument carries only what the call accepts.
+static inline bool request_flags_valid(const struct request *request)
+{
+	return request->row->flags < 0 ||
+	       !((uint32_t)request->args[request->row->flags] & ~request->row->accepted_flags);
+}
+
+// One handler per native operation (ops_*.c).
+void op_stat(struct request *request, struct outcome *outcome);
+void op_chown(struct request *request, struct outcome *outcome);
+void op_chmod(struct request *request, struct outcome *outcome);
+void op_getid(struct request *request, struct outcome *outcome);
+void op_getresid(struct request *request, struct outcome *outcome);
+void op_getgroups(struct request *request, struct outcome *outcome);
+void op_unlink(struct request *request, struct outcome *outcome);
+void op_rename(struct request *request, struct outcome *outcome);
+void op_view(struct request *request, struct outcome *outcome);
+
+// Finds the row's handler and runs it.
+void dispatch(struct request *request, struct outcome *outcome);
+
+// The row of a number in an architecture (seccomp_data), or NULL.
+const struct syscall_row *dispatch_row(uint32_t arch, int nr, bool kernel_has_x32);
+
+#endif

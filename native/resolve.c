@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A path is resolved in the supervisor, which has the same user and, until a
+// target changes it, the same root and mounts as its targets. What differs goes
+// through the target's own /proc entries: its working directory (/proc/TID/cwd)
+// and its descriptors (/proc/TID/fd/N), whose magic links lead to the very file,
+// deleted or nameless as it may be.
+//
+// /proc/self is the trap in this: in the supervisor it means the supervisor. A
+// path that leads through it, by its text or by a symbolic link (/dev/stdin,
+// /etc/mtab), is walked component by component instead (walk.c). It is found by
+// its first characters, or by a result that lies on /proc or is one of the
+// supervisor's own descriptors.
+#include "resolve.h"
+
+#include "answer.h"
+#include "control.h"
+#include "scope.h"
+#include "target.h"
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define SUBJECT_MASK (STATX_BASIC_STATS | STATX_BTIME)
+#define PREFIX_ROOM 48 // "/proc/2147483647/fd/2147483647/" and a NUL
+
+// A name of the target's, made usable in the supervisor.
+struct place {
+	int dirfd; // base for path: AT_FDCWD, or owned
+	int flags; // AT_* flags to use with path
+	int base;  // the target's descriptor that path starts from, or AT_FDCWD
+	bool relative;
+	const char *path; // for the supervisor, in text
+	char *raw;        // as the target gave it, in text
+	size_t length;    // of raw
+	char text[PREFIX_ROOM + PATH_MAX];
+};
+
+// Leaves the text alone: clearing 4 KiB would cost more than the rest of it.
+static void place_init(struct place *place, int flags, int base)
+{
+	place->dirfd = -1;
+	place->flags = flags;
+	place->base = base;
+	place->relative = false;
+	place->raw = place->text + PREFIX_ROOM;
+	place->path = place->raw;
+	place->length = 0;
+}
+
+static void place_close(struct place *place)
+{
+	if (place->dirfd >= 0)
+		close(place->dirfd);
+}
+
+static int leave_unreadable(const struct request *request)
+{
+	control_tell_unreadable(request->session, request->tid);
+	return RESOLVE_LEAVE;
+}
+
+static bool names_own_process(const char *path)
+{
+	static const char *const prefixes[] = {
+		"proc/self", "proc/thread-self", "proc/mounts", "proc/net", "dev/fd", "dev/std",
+	};
+	path += strspn(path, "/");
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (strncmp(path, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+// Names of other processes under /proc mean the same in the supervisor.
+static bool names_process_by_number(const char *path)
+{
+	return strncmp(path, "/proc/", 6) == 0 && path[6] >= '0' && path[6] <= '9';
+}
+
+static bool result_is_own_process(const struct place *place, const struct session *session,
+				  const struct statx *real)
+{
+	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
+	if (dev == session->proc_dev)
+		return place->relative || !names_process_by_number(place->raw);
+	return dev == session->sentinel_dev && real->stx_ino == session->sentinel_ino;
+}
+
+// Writes a prefix so that it ends where raw begins.
+static void place_prefix(struct place *place, const char *prefix, int length)
+{
+	char *start = place->raw - length;
+	memcpy(start, prefix, (size_t)length);
+	place->path = start;
+}
+
+static int place_walked(struct request *request, struct place *place)
+{
+	struct walk walk = {
+		.tid = request->tid,
+		.base = place->base,
+		.path = place->raw,
+		.follow = !(place->flags & AT_SYMLINK_NOFOLLOW),
+	};
+	int fd = walk_open(&walk);
+	if (fd < 0)
+		return fd;
+	place_close(place);
+	place->dirfd = fd;
+	place->path = "";
+	place->flags = (place->flags & ~AT_SYMLINK_NOFOLLOW) | AT_EMPTY_PATH;
+	return 0;
+}
+
+static int place_descriptor(const struct request *request, int fd, struct place *place)
+{
+	char name[PREFIX_ROOM];
+	int length;
+	if (fd == AT_FDCWD)
+		length = snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
+	else if (fd < 0)
+		return -EBADF;
+	else
+		length = snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, fd);
+	*place->raw = '\0';
+	place_prefix(place, name, length);
+	// The magic link is the descriptor: to not follow it would show the link.
+	place->flags &= ~AT_SYMLINK_NOFOLLOW;
+	return 0;
+}
+
+// Relative paths start behind the target's own link to their base directory.
+static int place_relative(const struct request *request, struct place *place)
+{
+	char prefix[PREFIX_ROOM];
+	int length;
+	if (place->base == AT_FDCWD)
+		length = snprintf(prefix, sizeof(prefix), "/proc/%d/cwd/", request->tid);
+	else if (place->base < 0)
+		return -EBADF;
+	else
+		length = snprintf(prefix, sizeof(prefix), "/proc/%d/fd/%d/", request->tid,
+				  place->base);
+	if ((size_t)length + place->length < PATH_MAX) {
+		place_prefix(place, prefix, length);
+		return 0;
+	}
+	place->dirfd = open(prefix, O_PATH | O_CLOEXEC | O_DIRECTORY);
+	if (place->dirfd < 0)
+		return -errno;
+	place->path = place->raw;
+	return 0;
+}
+
+// Reads the path and finds its name for the supervisor; errors in the order of
+// getname_flags() and path_init().
+static int place_path(struct request *request, int dirfd, int path, struct place *place)
+{
+	uint64_t address = request_arg(request, path);
+	int flags = place->flags;
+	place->base = dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd];
+
+	ssize_t length = 0;
+	if (address == 0 && (flags & AT_EMPTY_PATH) && request->session->null_path_is_empty)
+		*place->raw = '\0';
+	else
+		length = target_read_path(request->tid, address, place->raw);
+	if (length == -EPERM)
+		return leave_unreadable(request);
+	if (length < 0)
+		return (int)length;
+	place->length = (size_t)length;
+	if (length == 0)
+		return flags & AT_EMPTY_PATH ? place_descriptor(request, place->base, place)
+					     : -ENOENT;
+	if (*place->raw != '/') {
+		place->relative = true;
+		if (atomic_load(&request->session->views))
+			return place_walked(request, place);
+		return place_relative(request, place);
+	}
+	if (atomic_load(&request->session->views) || names_own_process(place->raw))
+		return place_walked(request, place);
+	place->path = place->raw;
+	return 0;
+}
+
+static int place_of_request(struct request *request, struct place *place)
+{
+	const struct syscall_row *row = request->row;
+	if (row->subject != SUBJECT_DESCRIPTOR)
+		return place_path(request, row->dirfd, row->path, place);
+	place->base = (int)request->args[row->fd];
+	if (place->base < 0)
+		return -EBADF;
+	return place_descriptor(request, place->base, place);
+}
+
+static int place_dirfd(const struct place *place)
+{
+	return place->dirfd >= 0 ? place->dirfd : AT_FDCWD;
+}
+
+// A failed look-up behind /proc/TID: was it the target's link itself?
+static int base_error(const struct request *request, const struct place *place, int error)
+{
+	if (place->length > 0 && !place->relative)
+		return error;
+	char name[PREFIX_ROOM];
+	char link[1];
+	if (place->base == AT_FDCWD)
+		snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
+	else
+		snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, place->base);
+	if (readlink(name, link, sizeof(link)) >= 0)
+		return error;
+	if (errno == EACCES || errno == EPERM)
+		return leave_unreadable(request);
+	return place->base == AT_FDCWD ? error : -EBADF;
+}
+
+int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
+{
+	SCOPED(place_close) struct place place;
+	place_init(&place, flags, AT_FDCWD);
+	int error = place_of_request(request, &place);
+	if (error)
+		return error;
+	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0)
+		return -errno;
+	if (place.dirfd < 0 && place.length > 0 &&
+	    result_is_own_process(&place, request->session, real_ret)) {
+		error = place_walked(request, &place);
+		if (!error && statx(place.dirfd, "", place.flags, mask, real_ret) < 0)
+			error = -errno;
+	}
+	return error;
+}
+
+int resolve_attributes(int fd, struct statx *real_ret)
+{
+	if (statx(fd, "", AT_EMPTY_PATH, SUBJECT_MASK, real_ret) < 0)
+		return -errno;
+	return 0;
+}
+
+// Opens what the place names with O_PATH and reads its attributes.
+static int place_open(struct request *request, struct place *place, struct subject *subject_ret)
+{
+	if (place->dirfd >= 0 && *place->path == '\0') {
+		subject_ret->fd = fd_release(&place->dirfd);
+		return resolve_attributes(subject_ret->fd, &subject_ret->real);
+	}
+	int nofollow = place->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
+	subject_ret->fd = openat(place_dirfd(place), place->path, O_PATH | O_CLOEXEC | nofollow);
+	if (subject_ret->fd < 0)
+		return base_error(request, place, -errno);
+	int error = resolve_attributes(subject_ret->fd, &subject_ret->real);
+	if (error || place->dirfd >= 0 || place->length == 0 ||
+	    !result_is_own_process(place, request->session, &subject_ret->real))
+		return error;
+	error = place_walked(request, place);
+	if (error)
+		return error;
+	close(subject_ret->fd);
+	subject_ret->fd = fd_release(&place->dirfd);
+	return resolve_attributes(subject_ret->fd, &subject_ret->real);
+}
+
+int resolve_subject(struct request *request, int flags, struct subject *subject_ret)
+{
+	SCOPED(place_close) struct place place;
+	place_init(&place, flags, AT_FDCWD);
+	subject_ret->fd = -1;
+	int error = place_of_request(request, &place);
+	if (error)
+		return error;
+	error = place_open(request, &place, subject_ret);
+	if (error)
+		return error;
+	// The target may have died since, and its task id be another's now.
+	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
+}
+
+// Cuts the path behind its directory. Returns the last component, trailing
+// slashes included, or NULL where there is none.
+static const char *split_last(char *raw, size_t length, char name_ret[static PATH_MAX])
+{
+	size_t end = length;
+	while (end > 0 && raw[end - 1] == '/')
+		end--;
+	size_t start = end;
+	while (start > 0 && raw[start - 1] != '/')
+		start--;
+	if (start == end)
+		return NULL;
+	if (raw[start] == '.' &&
+	    (end - start == 1 || (end - start == 2 && raw[start + 1] == '.')))
+		return NULL;
+	memcpy(name_ret, raw + start, length - start + 1);
+	raw[start] = '\0';
+	return name_ret;
+}
+
+int resolve_entry(struct request *request, int dirfd, int path, struct entry *entry_ret)
+{
+	char raw[PATH_MAX];
+	entry_ret->dirfd = -1;
+	ssize_t length = target_read_path(request->tid, request_arg(request, path), raw);
+	if (length == -EPERM)
+		return leave_unreadable(request);
+	if (length < 0)
+		return (int)length;
+	if (length == 0)
+		return -ENOENT;
+	if (!split_last(raw, (size_t)length, entry_ret->name))
+		return RESOLVE_LEAVE;
+
+	SCOPED(place_close) struct place place;
+	place_init(&place, 0, dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd]);
+	place.length = strlen(raw);
+	memcpy(place.raw, raw, place.length + 1);
+	place.relative = *raw != '/';
+	int error = 0;
+	if (place.length == 0)
+		error = place_descriptor(request, place.base, &place);
+	else if (atomic_load(&request->session->views) || names_own_process(raw))
+		error = place_walked(request, &place);
+	else if (place.relative)
+		error = place_relative(request, &place);
+	else
+		place.path = place.raw;
+	if (error)
+		return error;
+
+	SCOPED(subject_close) struct subject directory = SUBJECT_NONE_YET;
+	error = place_open(request, &place, &directory);
+	if (error)
+		return error;
+	if (!S_ISDIR(directory.real.stx_mode))
+		return -ENOTDIR;
+	entry_ret->dirfd = fd_release(&directory.fd);
+	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
+}
+
+bool resolve_descriptor_is_path_only(const struct request *request)
+{
+	// O_PATH descriptors have neither FMODE_READ nor FMODE_WRITE, which
+	// proc_fd_link shows as a link without any permission; so has access mode
+	// 3 (ioctl only), which /proc/TID/fdinfo tells apart.
+	int number = (int)request->args[request->row->fd];
+	char name[PREFIX_ROOM];
+	struct stat link;
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, number);
+	if (lstat(name, &link) < 0 || (link.st_mode & 0777) != 0)
+		return false;
+
+	unsigned flags = 0;
+	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", request->tid, number);
+	FILE *info = fopen(name, "re");
+	if (!info)
+		return false;
+	char line[128];
+	while (fgets(line, sizeof(line), info))
+		if (sscanf(line, "flags: %o", &flags) == 1)
+			break;
+	fclose(info);
+	return flags & O_PATH;
+}

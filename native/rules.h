@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rules of fake metadata, for every reader of the inode table: what a file
+// looks like, given what is real and what is remembered.
+#ifndef FSC_RULES_H
+#define FSC_RULES_H
+
+#include "inode_table.h"
+
+#include <linux/stat.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RULES_TYPE_MASK 0170000u
+#define RULES_MODE_MASK 0007777u
+
+// A device number in the kernel's 32-bit form, new_encode_dev() and back
+// (<linux/kdev_t.h>): 12 bits of major, 20 of minor.
+static inline uint32_t rules_rdev_encode(uint32_t major, uint32_t minor)
+{
+	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
+static inline uint32_t rules_rdev_major(uint32_t rdev)
+{
+	return (rdev & 0xfff00) >> 8;
+}
+
+static inline uint32_t rules_rdev_minor(uint32_t rdev)
+{
+	return (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+}
+
+// makedev(3), the form of file_identity.dev.
+static inline uint64_t rules_dev(uint32_t major, uint32_t minor)
+{
+	return ((uint64_t)(major & 0xfffff000u) << 32) | ((uint64_t)(major & 0xfffu) << 8) |
+	       ((uint64_t)(minor & 0xffffff00u) << 12) | (minor & 0xffu);
+}
+
+static inline void rules_identity(const struct statx *real, struct file_identity *identity_ret)
+{
+	bool has_btime = real->stx_mask & STATX_BTIME;
+	identity_ret->dev = rules_dev(real->stx_dev_major, real->stx_dev_minor);
+	identity_ret->ino = real->stx_ino;
+	identity_ret->btime_sec = has_btime ? real->stx_btime.tv_sec : 0;
+	identity_ret->btime_nsec = has_btime ? real->stx_btime.tv_nsec : 0;
+}
+
+// Whether a record found under the file's dev and ino is this file's. If not, it
+// belongs to an earlier file of that inode number.
+static inline bool rules_record_applies(const struct inode_record *record, const struct statx *real)
+{
+	struct file_identity identity;
+	rules_identity(real, &identity);
+	if (record->identity.btime_sec != identity.btime_sec ||
+	    record->identity.btime_nsec != identity.btime_nsec)
+		return false;
+	return !(record->fields & INODE_RETIRED) || real->stx_nlink == 0;
+}
+
+// Turns real attributes into those to be shown; record: NULL for a file without.
+static inline void rules_show(const struct inode_record *record, bool unknown_is_real,
+			      struct statx *attributes)
+{
+	uint32_t fields = record ? record->fields : 0;
+	if (fields & INODE_UID)
+		attributes->stx_uid = record->uid;
+	else if (!unknown_is_real)
+		attributes->stx_uid = 0;
+	if (fields & INODE_GID)
+		attributes->stx_gid = record->gid;
+	else if (!unknown_is_real)
+		attributes->stx_gid = 0;
+	if (fields & INODE_MODE)
+		attributes->stx_mode = (uint16_t)((attributes->stx_mode & RULES_TYPE_MASK) |
+						  (record->mode & RULES_MODE_MASK));
+	if (fields & INODE_TYPE) {
+		attributes->stx_mode = (uint16_t)((attributes->stx_mode & RULES_MODE_MASK) |
+						  (record->mode & RULES_TYPE_MASK));
+		attributes->stx_rdev_major = rules_rdev_major(record->rdev);
+		attributes->stx_rdev_minor = rules_rdev_minor(record->rdev);
+	}
+}
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include "kernel.h"
+#include "scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/stat.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+// Address space, not memory: pages come as records do. Room for 50 million.
+#define TABLE_BYTES_MOST ((size_t)4 << 30)
+#define TABLE_BYTES_LEAST ((size_t)1 << 20)
+
+// RLIMIT_AS and RLIMIT_FSIZE may allow less than we would like.
+static int create_table(struct session *session)
+{
+	session->table_fd = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
+	if (session->table_fd < 0)
+		return -errno;
+	for (size_t size = TABLE_BYTES_MOST; size >= TABLE_BYTES_LEAST; size /= 2) {
+		if (ftruncate(session->table_fd, (off_t)size) < 0)
+			continue;
+		void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+				  session->table_fd, 0);
+		if (base != MAP_FAILED)
+			return inode_table_format(&session->table, base, size);
+	}
+	return -ENOMEM;
+}
+
+static int find_proc(struct session *session)
+{
+	struct stat st;
+	struct statfs fs;
+	if (statfs("/proc", &fs) < 0 || stat("/proc/self/fd", &st) < 0)
+		return -errno;
+	if (fs.f_type != PROC_SUPER_MAGIC)
+		return -ENOENT;
+	session->proc_dev = st.st_dev;
+	return 0;
+}
+
+// How this kernel behaves where kernels differ, found by trying.
+static void probe_kernel(struct session *session)
+{
+	struct stat st;
+	session->kernel_has_x32 = syscall(FSC_X32_SYSCALL_BIT | SYS_getpid) > 0;
+	session->null_path_is_empty =
+		syscall(SYS_newfstatat, AT_FDCWD, NULL, &st, AT_EMPTY_PATH) == 0;
+}
+
+int session_create(struct session *session)
+{
+	memset(session, 0, offsetof(struct session, retired));
+	session->listener = -1;
+	session->table_fd = -1;
+	session->control = -1;
+	pthread_mutex_init(&session->table_writer, NULL);
+	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
+		pthread_mutex_init(&session->inode_locks[i], NULL);
+	probe_kernel(session);
+	int error = find_proc(session);
+	return error ? error : create_table(session);
+}
+
+void session_destroy(struct session *session)
+{
+	if (session->table.base)
+		munmap(session->table.base, session->table.size);
+	scope_close(&session->table_fd);
+	scope_close(&session->listener);
+	scope_close(&session->control);
+}
+
+static int compare_descriptors(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void close_between(unsigned first, unsigned last)
+{
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	// Linux before 5.9. Listing what is open never depends on ulimit -n.
+	DIR *open_ones = opendir("/proc/self/fd");
+	if (!open_ones)
+		return;
+	struct dirent *one;
+	while ((one = readdir(open_ones))) {
+		char *end;
+		unsigned long fd = strtoul(one->d_name, &end, 10);
+		if (end != one->d_name && fd >= first && fd <= last &&
+		    (int)fd != dirfd(open_ones))
+			close((int)fd);
+	}
+	closedir(open_ones);
+}
+
+int session_detach(struct session *session)
+{
+	int ends[2];
+	struct stat st;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup2(ends[0], fd) < 0)
+			return -errno;
+	if (fstat(0, &st) < 0)
+		return -errno;
+	session->sentinel_dev = st.st_dev;
+	session->sentinel_ino = st.st_ino;
+
+	int kept[] = {session->listener, session->table_fd, session->control};
+	const size_t count = sizeof(kept) / sizeof(*kept);
+	qsort(kept, count, sizeof(*kept), compare_descriptors);
+	unsigned first = 3;
+	for (size_t i = 0; i < count; i++) {
+		if (kept[i] < (int)first)
+			continue;
+		close_between(first, (unsigned)kept[i] - 1);
+		first = (unsigned)kept[i] + 1;
+	}
+	close_between(first, INT_MAX);
+	return 0;
+}

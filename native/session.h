@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all workers of one supervisor share.
+#ifndef FSC_SESSION_H
+#define FSC_SESSION_H
+
+#include "inode_table.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct outcome;
+struct request;
+
+// Runs a Python handler (module.c) for a request whose row has a Python home.
+typedef void python_dispatch(struct request *request, struct outcome *outcome);
+
+#define SESSION_INODE_LOCKS 64
+#define SESSION_RETIRED 16384
+
+struct session {
+	int listener;
+	int table_fd; // the memfd behind table
+	struct inode_table table;
+	pthread_mutex_t table_writer;
+	// Reading, deciding and writing one file's record is one step: changes of
+	// the same file take turns. Never held across anything that can wait for
+	// a target. Taken before table_writer.
+	pthread_mutex_t inode_locks[SESSION_INODE_LOCKS];
+
+	// The retired records, oldest next to be forgotten: nobody can tell when
+	// the last descriptor of a removed file is closed. Under table_writer.
+	struct file_identity retired[SESSION_RETIRED];
+	unsigned retired_next;
+
+	bool unknown_is_real; // -u: unrecorded files keep their real ids
+	bool kernel_has_x32;
+	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path
+	uint64_t pass;
+
+	// A target has changed its root, its mounts or its mount namespace: from
+	// then on absolute paths are walked from each target's own root.
+	atomic_bool views;
+
+	dev_t proc_dev; // the device of /proc
+	dev_t sentinel_dev; // what the supervisor's descriptors 0 to 2 refer to:
+	ino_t sentinel_ino; // seen as a result, it betrays a path through /proc/self
+
+	python_dispatch *python;
+	int control; // messages to the front process, see control.h
+	atomic_bool told_unreadable;
+	atomic_bool told_no_btime;
+};
+
+// Makes an empty session. Returns 0, or a negative errno: -ENOENT for a missing
+// /proc, -ENOMEM, -EMFILE.
+int session_create(struct session *session);
+void session_destroy(struct session *session);
+
+// Lets go of every inherited descriptor, the first three included: a pipe that
+// the supervisor held open would not end for its reader when COMMAND closes it.
+// Returns 0 or -errno.
+int session_detach(struct session *session);
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervise.h"
+
+#include "control.h"
+#include "scope.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+struct life {
+	struct session *session;
+	pid_t command; // 0 once it has ended
+};
+
+static void command_changed(struct life *life, int status)
+{
+	int control = life->session->control;
+	if (WIFSTOPPED(status)) {
+		control_send(control, CONTROL_STOPPED, WSTOPSIG(status));
+		return;
+	}
+	if (WIFCONTINUED(status))
+		return;
+	life->command = 0;
+	if (WIFSIGNALED(status))
+		control_send(control, CONTROL_KILLED, WTERMSIG(status));
+	else
+		control_send(control, CONTROL_EXITED, WEXITSTATUS(status));
+}
+
+static void reap(struct life *life)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
+		if (pid == life->command)
+			command_changed(life, status);
+}
+
+// The front process speaks for the user: its end by SIGKILL is COMMAND's too, as
+// if the signal had hit COMMAND itself.
+static void hear_front(struct life *life)
+{
+	struct control_message message;
+	ssize_t size = recv(life->session->control, &message, sizeof(message), MSG_DONTWAIT);
+	if (size >= CONTROL_HEAD) {
+		if (message.kind == CONTROL_SIGNAL && life->command > 0)
+			kill(life->command, message.value);
+		return;
+	}
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	scope_close(&life->session->control);
+	life->session->control = -1;
+	if (life->command > 0)
+		kill(life->command, SIGKILL);
+}
+
+void supervise(struct session *session, pid_t command)
+{
+	struct life life = {.session = session, .command = command};
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	SCOPED_FD changes = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	bool served = true;
+
+	while (life.command > 0 || served) {
+		reap(&life);
+		if (life.command <= 0 && !served)
+			break;
+		struct pollfd events[] = {
+			{.fd = changes, .events = POLLIN},
+			{.fd = session->control, .events = POLLIN},
+			// No events: POLLHUP comes unasked, POLLIN is the workers'.
+			{.fd = served ? session->listener : -1},
+		};
+		if (poll(events, 3, -1) < 0)
+			continue;
+		struct signalfd_siginfo info;
+		if (events[0].revents)
+			while (read(changes, &info, sizeof(info)) > 0)
+				;
+		if (events[1].revents)
+			hear_front(&life);
+		if (events[2].revents & POLLHUP)
+			served = false;
+	}
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "target.h"
+
+#include "scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+// process_vm_readv(2) is refused by some container profiles (ENOSYS, EPERM)
+// that still let /proc/TID/mem be opened. Once refused it is not tried again.
+static atomic_bool vm_calls_refused;
+
+static ssize_t transfer_mem(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)
+{
+	char name[40];
+	snprintf(name, sizeof(name), "/proc/%d/mem", tid);
+	SCOPED_FD fd = open(name, (write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+	ssize_t done = write ? pwrite(fd, bytes, size, (off_t)address)
+			     : pread(fd, bytes, size, (off_t)address);
+	// mem_rw() answers EIO, or 0 bytes, for what is not mapped.
+	if (done < 0)
+		return errno == EIO ? -EFAULT : -errno;
+	return done;
+}
+
+// Moves up to size bytes and returns how many; 0 stands for none mapped.
+static ssize_t transfer(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)
+{
+	if (atomic_load_explicit(&vm_calls_refused, memory_order_relaxed))
+		return transfer_mem(tid, address, bytes, size, write);
+	struct iovec local = {.iov_base = bytes, .iov_len = size};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+	ssize_t done = write ? process_vm_writev(tid, &local, 1, &remote, 1, 0)
+			     : process_vm_readv(tid, &local, 1, &remote, 1, 0);
+	if (done >= 0)
+		return done;
+	if (errno != ENOSYS && errno != EPERM)
+		return -errno;
+	int refusal = errno;
+	done = transfer_mem(tid, address, bytes, size, write);
+	if (done >= 0 && refusal == ENOSYS)
+		atomic_store_explicit(&vm_calls_refused, true, memory_order_relaxed);
+	return done;
+}
+
+int target_read(pid_t tid, uint64_t address, void *bytes, size_t size)
+{
+	ssize_t done = transfer(tid, address, bytes, size, false);
+	if (done < 0)
+		return (int)done;
+	return (size_t)done == size ? 0 : -EFAULT;
+}
+
+int target_write(pid_t tid, uint64_t address, const void *bytes, size_t size)
+{
+	ssize_t done = transfer(tid, address, (void *)bytes, size, true);
+	if (done < 0)
+		return (int)done;
+	return (size_t)done == size ? 0 : -EFAULT;
+}
+
+ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096])
+{
+	// One read of at most this much serves nearly every path; the copy of a
+	// whole page would cost as much as the call itself.
+	const size_t usual = 256;
+	size_t length = 0;
+
+	while (length < PATH_MAX) {
+		size_t step = 4096 - ((address + length) & 4095);
+		if (step > usual)
+			step = usual;
+		if (step > PATH_MAX - length)
+			step = PATH_MAX - length;
+		ssize_t done = transfer(tid, address + length, path_ret + length, step, false);
+		if (done < 0)
+			return done;
+		if (done == 0)
+			return -EFAULT;
+		char *end = memchr(path_ret + length, '\0', (size_t)done);
+		if (end)
+			return end - path_ret;
+		length += (size_t)done;
+	}
+	return -ENAMETOOLONG;
+}

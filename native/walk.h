@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// path_resolution(7) step by step, from a target's own root.
+#ifndef FSC_WALK_H
+#define FSC_WALK_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct walk {
+	pid_t tid;        // whose root, working directory and /proc/self count
+	int base;         // the target's descriptor a relative path starts from, or AT_FDCWD
+	const char *path; // not empty, shorter than PATH_MAX
+	bool follow;      // whether a symbolic link at the end is followed
+};
+
+// Returns an O_PATH descriptor, or -errno as open(2) names it.
+int walk_open(const struct walk *walk);
+
+#endif
