@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-__file__: str
-
 FIELD_UID: int
 FIELD_GID: int
 FIELD_MODE: int

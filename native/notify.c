@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Some facts about SECCOMP_IOCTL_NOTIF_RECV that shape this file:
-//  - A signal that reaches a target before its notification was received makes
-//    the call fail with EINTR, even calls that never do. So some thread must
-//    always be waiting in RECV: the last one to leave starts another.
 //  - The buffer must be zeroed, and be as large as the kernel says (5.5).
 //  - ENOENT means that the target went away between waking us and the receipt.
 //  - RECV blocks for ever once the last target has gone, before Linux 6.11. The
 //    main thread sees POLLHUP and ends the process; workers need not end.
 //  - With SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (6.6) the target's CPU is handed
 //    straight to the worker and back: 3 instead of 11 us a round trip.
+//  - A notification wakes every thread that waits in RECV, and all but one go
+//    back to sleep: a second one there doubles the cost of a round trip.
+//  - A signal that reaches a target before its notification was received makes
+//    the call fail with EINTR, even calls that never do; and a handler may block,
+//    in a network file system, say, or one that a target itself serves.
+//
+// So one thread waits in RECV. While it is busy with a call that might block, the
+// others are on watch: an epoll instance, armed for just that time, wakes one of
+// them if a further notification comes. Arming costs a tenth of a round trip.
 #include "notify.h"
 
 #include "answer.h"
@@ -22,6 +28,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 
 #define WORKERS_MOST 64
@@ -34,10 +41,14 @@
 struct notifier {
 	struct session *session;
 	struct seccomp_notif_sizes sizes;
-	atomic_int waiting; // in RECV, or on the way there
-	atomic_int workers;
+	int watch; // epoll instance on the listener
+	// Guards what follows; never held across a system call that can wait.
+	pthread_mutex_t roles;
+	int receiving; // threads in RECV
+	int on_watch;
+	int workers;
 	int workers_most;
-	int waiting_most; // above this a worker that has nothing to do ends
+	bool armed;
 };
 
 static void *worker(void *argument);
@@ -49,22 +60,74 @@ static int start_worker(struct notifier *notifier)
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	atomic_fetch_add(&notifier->waiting, 1);
-	atomic_fetch_add(&notifier->workers, 1);
 	int error = pthread_create(&thread, &attributes, worker, notifier);
-	if (error) {
-		atomic_fetch_sub(&notifier->waiting, 1);
-		atomic_fetch_sub(&notifier->workers, 1);
-	}
 	pthread_attr_destroy(&attributes);
 	return -error;
 }
 
-static void leave_waiting(struct notifier *notifier)
+static void set_watch(struct notifier *notifier, bool armed)
 {
-	if (atomic_fetch_sub(&notifier->waiting, 1) == 1 &&
-	    atomic_load(&notifier->workers) < notifier->workers_most)
-		start_worker(notifier);
+	struct epoll_event event = {.events = armed ? EPOLLIN | EPOLLONESHOT : 0};
+	epoll_ctl(notifier->watch, EPOLL_CTL_MOD, notifier->session->listener, &event);
+	notifier->armed = armed;
+}
+
+static void claim_turn(struct notifier *notifier)
+{
+	notifier->receiving++;
+	if (notifier->armed)
+		set_watch(notifier, false);
+}
+
+// Takes the turn if nobody has it. A worker does so before it answers: the answer
+// wakes the target, whose next call must not find the watch still armed.
+static bool try_turn(struct notifier *notifier)
+{
+	pthread_mutex_lock(&notifier->roles);
+	bool free = notifier->receiving == 0;
+	if (free)
+		claim_turn(notifier);
+	pthread_mutex_unlock(&notifier->roles);
+	return free;
+}
+
+// Stays on watch until it is this thread's turn.
+static void wait_turn(struct notifier *notifier)
+{
+	pthread_mutex_lock(&notifier->roles);
+	while (notifier->receiving > 0) {
+		struct epoll_event event;
+		notifier->on_watch++;
+		pthread_mutex_unlock(&notifier->roles);
+		while (epoll_wait(notifier->watch, &event, 1, -1) < 0 && errno == EINTR)
+			;
+		pthread_mutex_lock(&notifier->roles);
+		notifier->on_watch--;
+		if (event.events & EPOLLHUP)
+			break;
+	}
+	claim_turn(notifier);
+	pthread_mutex_unlock(&notifier->roles);
+}
+
+// Gives the turn up, for a call that might block to those on watch.
+static void leave_turn(struct notifier *notifier, bool might_block)
+{
+	bool start = false;
+	pthread_mutex_lock(&notifier->roles);
+	notifier->receiving--;
+	if (might_block && notifier->receiving == 0) {
+		start = notifier->on_watch == 0 && notifier->workers < notifier->workers_most;
+		notifier->workers += start;
+		if (!start)
+			set_watch(notifier, true);
+	}
+	pthread_mutex_unlock(&notifier->roles);
+	if (start && start_worker(notifier) != 0) {
+		pthread_mutex_lock(&notifier->roles);
+		notifier->workers--;
+		pthread_mutex_unlock(&notifier->roles);
+	}
 }
 
 // Returns false when there is nothing left to serve.
@@ -83,19 +146,15 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 	}
 }
 
-static void serve_one(struct session *session, const struct seccomp_notif *notification)
+// What touches no file cannot wait, nor does looking at a local one: a disk may
+// have to be read, but that comes to an end by itself.
+static bool might_block(const struct request *request)
 {
-	struct outcome outcome;
-	struct request request = {
-		.session = session,
-		.row = dispatch_row(notification->data.arch, notification->data.nr,
-				    session->kernel_has_x32),
-		.id = notification->id,
-		.tid = (pid_t)notification->pid,
-	};
-	memcpy(request.args, notification->data.args, sizeof(request.args));
-	dispatch(&request, &outcome);
-	answer(&request, &outcome);
+	if (!request->row || request->row->subject == SUBJECT_NONE)
+		return false;
+	bool looks = request->row->operation == OP_STAT || request->row->operation == OP_CHOWN;
+	return !(looks && atomic_load_explicit(&request->session->local, memory_order_relaxed)) ||
+	       atomic_load_explicit(&request->session->views, memory_order_relaxed);
 }
 
 static void *worker(void *argument)
@@ -105,15 +164,29 @@ static void *worker(void *argument)
 	if (size < sizeof(struct seccomp_notif))
 		size = sizeof(struct seccomp_notif);
 	SCOPED_FREE struct seccomp_notif *notification = malloc(size);
+	struct session *session = notifier->session;
 
-	while (notification && receive(notifier, notification)) {
-		leave_waiting(notifier);
-		serve_one(notifier->session, notification);
-		if (atomic_fetch_add(&notifier->waiting, 1) >= notifier->waiting_most)
-			break;
+	bool turn = false;
+	for (bool targets = notification; targets;) {
+		if (!turn)
+			wait_turn(notifier);
+		targets = receive(notifier, notification);
+		struct request request = {
+			.session = session,
+			.row = dispatch_row(notification->data.arch, notification->data.nr,
+					    session->kernel_has_x32),
+			.id = notification->id,
+			.tid = (pid_t)notification->pid,
+		};
+		memcpy(request.args, notification->data.args, sizeof(request.args));
+		leave_turn(notifier, targets && might_block(&request));
+		if (targets) {
+			struct outcome outcome;
+			dispatch(&request, &outcome);
+			turn = try_turn(notifier);
+			answer(&request, &outcome);
+		}
 	}
-	atomic_fetch_sub(&notifier->waiting, 1);
-	atomic_fetch_sub(&notifier->workers, 1);
 	return NULL;
 }
 
@@ -133,15 +206,20 @@ int notify_start(struct session *session)
 {
 	// Detached workers use it until the process ends.
 	static struct notifier notifier;
-	notifier = (struct notifier){.session = session};
+	struct epoll_event none = {0};
+	notifier = (struct notifier){.session = session, .workers = 2};
+	pthread_mutex_init(&notifier.roles, NULL);
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &notifier.sizes) < 0)
 		return -errno;
 	ioctl(session->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 
-	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	session->watch = epoll_create1(EPOLL_CLOEXEC);
+	notifier.watch = session->watch;
+	if (notifier.watch < 0 ||
+	    epoll_ctl(notifier.watch, EPOLL_CTL_ADD, session->listener, &none) < 0)
+		return -errno;
 	int most = (descriptors_allowed() - OTHER_DESCRIPTORS) / WORKER_DESCRIPTORS;
 	notifier.workers_most = most < 2 ? 2 : most > WORKERS_MOST ? WORKERS_MOST : most;
-	notifier.waiting_most = cpus + 1;
 	for (int i = 0; i < 2; i++) {
 		int error = start_worker(&notifier);
 		if (error)

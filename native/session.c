@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "kernel.h"
+#include "mounts.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -61,6 +62,8 @@ int session_create(struct session *session)
 {
 	memset(session, 0, offsetof(struct session, retired));
 	session->listener = -1;
+	session->watch = -1;
+	session->mounts = -1;
 	session->table_fd = -1;
 	session->control = -1;
 	pthread_mutex_init(&session->table_writer, NULL);
@@ -68,7 +71,13 @@ int session_create(struct session *session)
 		pthread_mutex_init(&session->inode_locks[i], NULL);
 	probe_kernel(session);
 	int error = find_proc(session);
-	return error ? error : create_table(session);
+	if (error)
+		return error;
+	session->mounts = mounts_open();
+	if (session->mounts < 0)
+		return session->mounts;
+	atomic_store(&session->local, mounts_all_local(session->mounts));
+	return create_table(session);
 }
 
 void session_destroy(struct session *session)
@@ -76,6 +85,8 @@ void session_destroy(struct session *session)
 	if (session->table.base)
 		munmap(session->table.base, session->table.size);
 	scope_close(&session->table_fd);
+	scope_close(&session->watch);
+	scope_close(&session->mounts);
 	scope_close(&session->listener);
 	scope_close(&session->control);
 }
@@ -118,7 +129,8 @@ int session_detach(struct session *session)
 	session->sentinel_dev = st.st_dev;
 	session->sentinel_ino = st.st_ino;
 
-	int kept[] = {session->listener, session->table_fd, session->control};
+	int kept[] = {session->listener, session->watch, session->mounts, session->table_fd,
+		      session->control};
 	const size_t count = sizeof(kept) / sizeof(*kept);
 	qsort(kept, count, sizeof(*kept), compare_descriptors);
 	unsigned first = 3;

@@ -24,6 +24,8 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 
 struct session {
 	int listener;
+	int watch;    // the workers' epoll instance
+	int mounts;   // the list of mounts, mounts.h
 	int table_fd; // the memfd behind table
 	struct inode_table table;
 	pthread_mutex_t table_writer;
@@ -45,6 +47,7 @@ struct session {
 	// A target has changed its root, its mounts or its mount namespace: from
 	// then on absolute paths are walked from each target's own root.
 	atomic_bool views;
+	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
 	dev_t proc_dev; // the device of /proc
 	dev_t sentinel_dev; // what the supervisor's descriptors 0 to 2 refer to:

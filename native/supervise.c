@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include "control.h"
+#include "mounts.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -78,8 +79,9 @@ void supervise(struct session *session, pid_t command)
 			{.fd = session->control, .events = POLLIN},
 			// No events: POLLHUP comes unasked, POLLIN is the workers'.
 			{.fd = served ? session->listener : -1},
+			{.fd = session->mounts, .events = POLLPRI},
 		};
-		if (poll(events, 3, -1) < 0)
+		if (poll(events, 4, -1) < 0)
 			continue;
 		struct signalfd_siginfo info;
 		if (events[0].revents)
@@ -89,5 +91,7 @@ void supervise(struct session *session, pid_t command)
 			hear_front(&life);
 		if (events[2].revents & POLLHUP)
 			served = false;
+		if (events[3].revents & (POLLPRI | POLLERR))
+			atomic_store(&session->local, mounts_all_local(session->mounts));
 	}
 }

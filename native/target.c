@@ -14,6 +14,9 @@
 
 // process_vm_readv(2) is refused by some container profiles (ENOSYS, EPERM)
 // that still let /proc/TID/mem be opened. Once refused it is not tried again.
+// It is the second choice, though quicker on repeated use: it reads and writes
+// what the target itself has protected (FOLL_FORCE), where the kernel's own
+// copy_from_user() and copy_to_user() answer EFAULT.
 static atomic_bool vm_calls_refused;
 
 static ssize_t transfer_mem(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)

@@ -21,7 +21,7 @@ X32_SYSCALL_BIT = 0x4000_0000
 
 
 class Abi(enum.Enum):
-    """A way into the kernel: the value is the AUDIT_ARCH of seccomp_data.arch.
+    """A way into the kernel.
 
     x32 shares AUDIT_ARCH_X86_64 and is told apart by X32_SYSCALL_BIT.
     """
