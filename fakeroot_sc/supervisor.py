@@ -15,9 +15,7 @@ def _handle(request: _core.Request) -> int | None:
     """Runs the Python handler of a request, importing its module at the first use."""
     handler = _HANDLERS.get(request.handler)
     if handler is None:
-        module = __import__(
-            f"fakeroot_sc.syscalls.{request.handler}", fromlist=[request.handler]
-        )
+        module = __import__(f"fakeroot_sc.syscalls.{request.handler}", fromlist=[request.handler])
         handler = _HANDLERS[request.handler] = getattr(module, request.handler)
     return handler(request)
 

@@ -22,9 +22,7 @@ _FILTER = {
         "a container profile or sandbox forbids seccomp(2): allow it there (Docker's default "
         "profile does), or run with --security-opt seccomp=unconfined"
     ),
-    errno.EACCES: (
-        "no_new_privs could not be set: a sandbox forbids prctl(PR_SET_NO_NEW_PRIVS)"
-    ),
+    errno.EACCES: ("no_new_privs could not be set: a sandbox forbids prctl(PR_SET_NO_NEW_PRIVS)"),
     errno.EINVAL: f"this kernel refuses user notification: {_NO_NOTIFICATION}",
     errno.EBUSY: (
         "another supervisor already listens to this process (LXD or Incus with system call "

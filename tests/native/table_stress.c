@@ -9,7 +9,6 @@
 //
 // One translation unit: the table is included, so that its stores and loads pass
 // points where a test can step in. (The find times printed suffer by it, slightly.)
-#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdatomic.h>
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A whole run without Python, for sanitizer builds: session_run FILTER COMMAND...
+// Calls that have a Python handler are left to the kernel. Exits as COMMAND does.
+#include "control.h"
+#include "launch.h"
+#include "outcome.h"
+#include "supervise.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct session session;
+
+static void leave_to_kernel(struct request *request, struct outcome *outcome)
+{
+	(void)request;
+	outcome_continue(outcome);
+}
+
+static size_t read_filter(const char *name, char *bytes, size_t room)
+{
+	FILE *file = fopen(name, "re");
+	size_t size = file ? fread(bytes, 1, room, file) : 0;
+	if (file)
+		fclose(file);
+	return size;
+}
+
+static int last_status(int control)
+{
+	struct control_message message;
+	int status = 125;
+	while (recv(control, &message, sizeof(message), MSG_DONTWAIT) >= CONTROL_HEAD) {
+		if (message.kind == CONTROL_EXITED)
+			status = message.value;
+		if (message.kind == CONTROL_KILLED)
+			status = 128 + message.value;
+		if (message.kind == CONTROL_TEXT)
+			printf("%s\n", message.text);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static char filter[4096 * 8];
+	int ends[2];
+	if (argc < 3 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return 125;
+	struct launch_plan plan = {
+		.argv = argv + 2,
+		.envp = environ,
+		.filter = filter,
+		.filter_size = read_filter(argv[1], filter, sizeof(filter)),
+		.origin = {.process_group = getpgrp()},
+	};
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+	int error = session_create(&session);
+	if (error) {
+		fprintf(stderr, "session_create: %d\n", error);
+		return 125;
+	}
+	session.python = leave_to_kernel;
+	session.control = ends[0];
+	pid_t command;
+	enum launch_stage stage = launch(&session, &plan, &command, &error);
+	if (stage != LAUNCH_NONE) {
+		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);
+		return 125;
+	}
+	supervise(&session, command);
+	return last_status(ends[1]);
+}
