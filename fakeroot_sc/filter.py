@@ -83,7 +83,7 @@ def _check_row(row: Syscall) -> None:
 def _import_pyseccomp() -> Any:
     """The module pyseccomp, or FilterError that names what to install."""
     try:
-        import pyseccomp  # type: ignore[import-untyped]
+        import pyseccomp
     except ImportError as error:
         raise FilterError("compiling a filter needs the Python package pyseccomp") from error
     except (RuntimeError, OSError) as error:

@@ -22,7 +22,7 @@ def run(
     args: Sequence[str | os.PathLike[str]],
     *,
     unknown_is_real: bool = False,
-    **kwargs: Any,  # noqa: ANN401 (those of subprocess.run, whatever they become)
+    **kwargs: Any,
 ) -> subprocess.CompletedProcess[Any]:
     """Runs a command as fake root and waits for it, as :func:`subprocess.run` would.
 
@@ -39,7 +39,7 @@ def run(
         raise TypeError("shell and executable are not supported: put them into args")
     options = ["-u"] if unknown_is_real else []
     try:
-        done = subprocess.run(command([*options, "--", *map(os.fspath, args)]), **kwargs)
+        done = subprocess.run(command([*options, "--", *[os.fspath(argument) for argument in args]]), **kwargs)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         error.cmd = list(args)
         raise

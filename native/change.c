@@ -1,40 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "change.h"
 
-#include "kernel.h"
+#include "answer.h"
+#include "metadata.h"
+#include "mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/statvfs.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
-int change_begin(struct request *request, struct subject *subject_ret)
+// A file's first record on overlayfs must hold the birth time that it has after
+// being copied up, which any change brings about.
+static bool needs_copy_up(struct session *session, const struct mount_facts *facts,
+			  const struct statx *real)
 {
-	if (!request_flags_valid(request))
-		return -EINVAL;
-	int error = resolve_subject(request, request_flags(request), subject_ret);
+	struct inode_record record;
+	return facts->overlay && !metadata_find(session, real, &record);
+}
+
+static int copy_up(struct subject *subject)
+{
+	// Changes no owner, but goes through ovl_setattr(), which copies up first.
+	fchownat(subject->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH);
+	return resolve_attributes(subject->fd, &subject->real);
+}
+
+// Whether looking at the file is enough, because the mount is known. Pinning it
+// takes three more system calls.
+static bool look(struct request *request, struct subject *subject, struct mount_facts *facts_ret)
+{
+	return resolve_statx(request, request_flags(request), RESOLVE_ATTRIBUTES,
+			     &subject->real) == 0 &&
+	       notification_valid(request) &&
+	       mounts_known(request->session, &subject->real, facts_ret) &&
+	       !needs_copy_up(request->session, facts_ret, &subject->real);
+}
+
+static int pin_subject(struct request *request, struct subject *subject,
+		       struct mount_facts *facts_ret)
+{
+	int error = resolve_subject(request, request_flags(request), subject);
 	if (error)
 		return error;
+	if (!mounts_known(request->session, &subject->real, facts_ret))
+		mounts_learn(request->session, &subject->real, subject->fd, facts_ret);
+	if (needs_copy_up(request->session, facts_ret, &subject->real))
+		return copy_up(subject);
+	return 0;
+}
+
+int change_begin(struct request *request, bool pin, struct subject *subject_ret)
+{
+	struct mount_facts facts;
+	subject_ret->fd = -1;
+	if (!request_flags_valid(request))
+		return -EINVAL;
+	if (pin || !look(request, subject_ret, &facts)) {
+		int error = pin_subject(request, subject_ret, &facts);
+		if (error)
+			return error;
+	}
 	if (request->row->subject == SUBJECT_DESCRIPTOR &&
 	    resolve_descriptor_is_path_only(request))
 		return -EBADF;
-	struct statfs fs;
-	if (fstatfs(subject_ret->fd, &fs) == 0 && fs.f_flags & ST_RDONLY)
+	if (facts.read_only)
 		return -EROFS;
 	if (subject_ret->real.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return -EPERM;
 	return 0;
-}
-
-int change_settle_identity(struct subject *subject)
-{
-	struct statfs fs;
-	if (fstatfs(subject->fd, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC)
-		return 0;
-	// Changes no owner, but is a change: ovl_setattr() copies up first.
-	fchownat(subject->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH);
-	return resolve_attributes(subject->fd, &subject->real);
 }
 
 void change_outcome(struct outcome *outcome, int result)

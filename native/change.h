@@ -8,13 +8,10 @@
 
 // Finds the file that the call changes and asks what the kernel would ask of
 // real root: flags (EINVAL), O_PATH descriptors (EBADF), read-only mounts
-// (EROFS), immutable and append-only files (EPERM). Returns 0, -errno or
+// (EROFS), immutable and append-only files (EPERM). The file is pinned if so
+// wanted; otherwise subject_ret->fd may be -1. Returns 0, -errno or
 // RESOLVE_LEAVE.
-int change_begin(struct request *request, struct subject *subject_ret);
-
-// On overlayfs a file's birth time changes when it is copied up. Before its
-// first record is made, it is; the attributes are read anew.
-int change_settle_identity(struct subject *subject);
+int change_begin(struct request *request, bool pin, struct subject *subject_ret);
 
 // Makes an outcome of what change_begin() or a change returned.
 void change_outcome(struct outcome *outcome, int result);

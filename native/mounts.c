@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mounts.h"
 
+#include "kernel.h"
 #include "scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 // Kinds whose look-ups never wait for another process or machine.
 static const char *const local_kinds[] = {
@@ -18,12 +21,6 @@ static const char *const local_kinds[] = {
 	"tmpfs",    "tracefs",     "vfat",     "xfs",      "zfs",
 };
 
-int mounts_open(void)
-{
-	int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 static bool is_local(const char *kind)
 {
 	for (size_t i = 0; i < sizeof(local_kinds) / sizeof(*local_kinds); i++)
@@ -32,7 +29,7 @@ static bool is_local(const char *kind)
 	return false;
 }
 
-bool mounts_all_local(int mounts)
+static bool all_local(int mounts)
 {
 	if (mounts < 0 || lseek(mounts, 0, SEEK_SET) < 0)
 		return false;
@@ -53,4 +50,57 @@ bool mounts_all_local(int mounts)
 	}
 	fclose(list);
 	return local;
+}
+
+int mounts_open(struct session *session)
+{
+	session->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (session->mounts < 0)
+		return -errno;
+	mounts_changed(session);
+	return 0;
+}
+
+void mounts_changed(struct session *session)
+{
+	atomic_store(&session->local, all_local(session->mounts));
+	for (int i = 0; i < SESSION_MOUNT_FACTS; i++)
+		atomic_store(&session->mount_facts[i], 0);
+}
+
+// One word a mount: its id, and its facts in the upper bits. No mount has id 0.
+#define FACT_READ_ONLY (UINT64_C(1) << 63)
+#define FACT_OVERLAY (UINT64_C(1) << 62)
+#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY)
+
+static _Atomic uint64_t *slot(struct session *session, const struct statx *real)
+{
+	return &session->mount_facts[real->stx_mnt_id % SESSION_MOUNT_FACTS];
+}
+
+bool mounts_known(struct session *session, const struct statx *real,
+		  struct mount_facts *facts_ret)
+{
+	uint64_t word = atomic_load(slot(session, real));
+	if (!(real->stx_mask & STATX_MNT_ID) || word == 0 ||
+	    (word & ~FACT_BITS) != real->stx_mnt_id)
+		return false;
+	facts_ret->read_only = word & FACT_READ_ONLY;
+	facts_ret->overlay = word & FACT_OVERLAY;
+	return true;
+}
+
+void mounts_learn(struct session *session, const struct statx *real, int fd,
+		  struct mount_facts *facts_ret)
+{
+	struct statfs fs;
+	*facts_ret = (struct mount_facts){0};
+	if (fstatfs(fd, &fs) < 0)
+		return;
+	facts_ret->read_only = fs.f_flags & ST_RDONLY;
+	facts_ret->overlay = fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	if (real->stx_mask & STATX_MNT_ID)
+		atomic_store(slot(session, real),
+			     real->stx_mnt_id | (facts_ret->read_only ? FACT_READ_ONLY : 0) |
+				     (facts_ret->overlay ? FACT_OVERLAY : 0));
 }

@@ -110,13 +110,13 @@ static void wait_turn(struct notifier *notifier)
 	pthread_mutex_unlock(&notifier->roles);
 }
 
-// Gives the turn up, for a call that might block to those on watch.
-static void leave_turn(struct notifier *notifier, bool might_block)
+// Gives the turn up to those on watch.
+static void leave_turn(struct notifier *notifier)
 {
 	bool start = false;
 	pthread_mutex_lock(&notifier->roles);
 	notifier->receiving--;
-	if (might_block && notifier->receiving == 0) {
+	if (notifier->receiving == 0) {
 		start = notifier->on_watch == 0 && notifier->workers < notifier->workers_most;
 		notifier->workers += start;
 		if (!start)
@@ -146,15 +146,18 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 	}
 }
 
-// What touches no file cannot wait, nor does looking at a local one: a disk may
-// have to be read, but that comes to an end by itself.
+// What touches no file cannot wait. Nor does looking at a local one: a disk may
+// have to be read, but that comes to an end by itself. Removing a large file may
+// take long; the supervisor does so only where records are at stake.
 static bool might_block(const struct request *request)
 {
+	struct session *session = request->session;
 	if (!request->row || request->row->subject == SUBJECT_NONE)
 		return false;
-	bool looks = request->row->operation == OP_STAT || request->row->operation == OP_CHOWN;
-	return !(looks && atomic_load_explicit(&request->session->local, memory_order_relaxed)) ||
-	       atomic_load_explicit(&request->session->views, memory_order_relaxed);
+	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
+	    atomic_load(&session->views))
+		return true;
+	return request->row->subject == SUBJECT_ENTRY && inode_table_count(&session->table) > 0;
 }
 
 static void *worker(void *argument)
@@ -167,10 +170,11 @@ static void *worker(void *argument)
 	struct session *session = notifier->session;
 
 	bool turn = false;
-	for (bool targets = notification; targets;) {
+	while (notification) {
 		if (!turn)
 			wait_turn(notifier);
-		targets = receive(notifier, notification);
+		if (!receive(notifier, notification))
+			break;
 		struct request request = {
 			.session = session,
 			.row = dispatch_row(notification->data.arch, notification->data.nr,
@@ -179,14 +183,15 @@ static void *worker(void *argument)
 			.tid = (pid_t)notification->pid,
 		};
 		memcpy(request.args, notification->data.args, sizeof(request.args));
-		leave_turn(notifier, targets && might_block(&request));
-		if (targets) {
-			struct outcome outcome;
-			dispatch(&request, &outcome);
-			turn = try_turn(notifier);
-			answer(&request, &outcome);
-		}
+		bool shared = might_block(&request);
+		if (shared)
+			leave_turn(notifier);
+		struct outcome outcome;
+		dispatch(&request, &outcome);
+		turn = !shared || try_turn(notifier);
+		answer(&request, &outcome);
 	}
+	leave_turn(notifier);
 	return NULL;
 }
 

@@ -60,7 +60,7 @@ void op_chmod(struct request *request, struct outcome *outcome)
 {
 	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
 	uint32_t mode = (uint32_t)request->args[request->row->mode] & RULES_MODE_MASK;
-	int result = change_begin(request, &subject);
+	int result = change_begin(request, true, &subject);
 	if (!result && S_ISLNK(subject.real.stx_mode))
 		result = -EOPNOTSUPP;
 	if (!result)

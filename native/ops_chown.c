@@ -35,9 +35,6 @@ static uint32_t mode_after_chown(uint32_t mode)
 static int remember_owner(struct session *session, struct subject *subject, uint32_t uid,
 			  uint32_t gid)
 {
-	int error = change_settle_identity(subject);
-	if (error)
-		return error;
 	SCOPED_LOCK held = metadata_lock(session, &subject->real);
 	struct inode_record record;
 	metadata_edit(session, &subject->real, &record);
@@ -63,7 +60,7 @@ static int remember_owner(struct session *session, struct subject *subject, uint
 void op_chown(struct request *request, struct outcome *outcome)
 {
 	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
-	int result = change_begin(request, &subject);
+	int result = change_begin(request, false, &subject);
 	if (!result)
 		result = remember_owner(request->session, &subject,
 					id_argument(request, request->row->uid),

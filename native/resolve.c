@@ -9,8 +9,8 @@
 // /proc/self is the trap in this: in the supervisor it means the supervisor. A
 // path that leads through it, by its text or by a symbolic link (/dev/stdin,
 // /etc/mtab), is walked component by component instead (walk.c). It is found by
-// its first characters, or by a result that lies on /proc or is one of the
-// supervisor's own descriptors.
+// its first characters, by a result that lies on /proc or has no name (a pipe, a
+// socket), or by not being there.
 #include "resolve.h"
 
 #include "answer.h"
@@ -25,7 +25,6 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#define SUBJECT_MASK (STATX_BASIC_STATS | STATX_BTIME)
 #define PREFIX_ROOM 48 // "/proc/2147483647/fd/2147483647/" and a NUL
 
 // A name of the target's, made usable in the supervisor.
@@ -88,7 +87,10 @@ static bool result_is_own_process(const struct place *place, const struct sessio
 	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
 	if (dev == session->proc_dev)
 		return place->relative || !names_process_by_number(place->raw);
-	return dev == session->sentinel_dev && real->stx_ino == session->sentinel_ino;
+	for (int i = 0; i < SESSION_NAMELESS; i++)
+		if (dev == session->nameless_devs[i] && dev != 0)
+			return true;
+	return false;
 }
 
 // Writes a prefix so that it ends where raw begins.
@@ -224,6 +226,25 @@ static int base_error(const struct request *request, const struct place *place, 
 	return place->base == AT_FDCWD ? error : -EBADF;
 }
 
+static int walk_statx(struct request *request, struct place *place, unsigned mask,
+		      struct statx *real_ret)
+{
+	int error = place_walked(request, place);
+	if (!error && statx(place->dirfd, "", place->flags, mask, real_ret) < 0)
+		error = -errno;
+	return error;
+}
+
+// Whether the failure is that of a symbolic link which may lead somewhere for the
+// target: to one of its descriptors.
+static bool place_dangling(const struct place *place, int error)
+{
+	struct stat link;
+	return error == ENOENT && place->dirfd < 0 && place->length > 0 &&
+	       !(place->flags & AT_SYMLINK_NOFOLLOW) && lstat(place->path, &link) == 0 &&
+	       S_ISLNK(link.st_mode);
+}
+
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
 {
 	SCOPED(place_close) struct place place;
@@ -232,44 +253,46 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 	if (error)
 		return error;
 	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0)
-		return -errno;
+		return place_dangling(&place, errno) ? walk_statx(request, &place, mask, real_ret)
+						     : -errno;
 	if (place.dirfd < 0 && place.length > 0 &&
-	    result_is_own_process(&place, request->session, real_ret)) {
-		error = place_walked(request, &place);
-		if (!error && statx(place.dirfd, "", place.flags, mask, real_ret) < 0)
-			error = -errno;
-	}
-	return error;
+	    result_is_own_process(&place, request->session, real_ret))
+		return walk_statx(request, &place, mask, real_ret);
+	return 0;
 }
 
 int resolve_attributes(int fd, struct statx *real_ret)
 {
-	if (statx(fd, "", AT_EMPTY_PATH, SUBJECT_MASK, real_ret) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH, RESOLVE_ATTRIBUTES, real_ret) < 0)
 		return -errno;
 	return 0;
+}
+
+// Takes the descriptor that a walk has ended with.
+static int take_walked(struct place *place, struct subject *subject_ret)
+{
+	subject_close(subject_ret);
+	subject_ret->fd = fd_release(&place->dirfd);
+	return resolve_attributes(subject_ret->fd, &subject_ret->real);
 }
 
 // Opens what the place names with O_PATH and reads its attributes.
 static int place_open(struct request *request, struct place *place, struct subject *subject_ret)
 {
-	if (place->dirfd >= 0 && *place->path == '\0') {
-		subject_ret->fd = fd_release(&place->dirfd);
-		return resolve_attributes(subject_ret->fd, &subject_ret->real);
-	}
+	if (place->dirfd >= 0 && *place->path == '\0')
+		return take_walked(place, subject_ret);
 	int nofollow = place->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
 	subject_ret->fd = openat(place_dirfd(place), place->path, O_PATH | O_CLOEXEC | nofollow);
-	if (subject_ret->fd < 0)
-		return base_error(request, place, -errno);
-	int error = resolve_attributes(subject_ret->fd, &subject_ret->real);
-	if (error || place->dirfd >= 0 || place->length == 0 ||
-	    !result_is_own_process(place, request->session, &subject_ret->real))
-		return error;
+	int error = subject_ret->fd < 0 ? -errno
+					: resolve_attributes(subject_ret->fd, &subject_ret->real);
+	bool elsewhere = error ? place_dangling(place, -error)
+			       : place->dirfd < 0 && place->length > 0 &&
+					 result_is_own_process(place, request->session,
+							       &subject_ret->real);
+	if (!elsewhere)
+		return error ? base_error(request, place, error) : 0;
 	error = place_walked(request, place);
-	if (error)
-		return error;
-	close(subject_ret->fd);
-	subject_ret->fd = fd_release(&place->dirfd);
-	return resolve_attributes(subject_ret->fd, &subject_ret->real);
+	return error ? error : take_walked(place, subject_ret);
 }
 
 int resolve_subject(struct request *request, int flags, struct subject *subject_ret)

@@ -58,6 +58,7 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 
 // The attributes every rule needs, of a pinned file. Returns 0 or -errno.
 int resolve_attributes(int fd, struct statx *real_ret);
+#define RESOLVE_ATTRIBUTES (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
 // Whether the descriptor in the row's fd argument was opened with O_PATH, which
 // fchown(2) and fchmod(2) answer with EBADF.

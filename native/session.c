@@ -73,11 +73,8 @@ int session_create(struct session *session)
 	int error = find_proc(session);
 	if (error)
 		return error;
-	session->mounts = mounts_open();
-	if (session->mounts < 0)
-		return session->mounts;
-	atomic_store(&session->local, mounts_all_local(session->mounts));
-	return create_table(session);
+	error = mounts_open(session);
+	return error ? error : create_table(session);
 }
 
 void session_destroy(struct session *session)
@@ -124,10 +121,14 @@ int session_detach(struct session *session)
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(ends[0], fd) < 0)
 			return -errno;
-	if (fstat(0, &st) < 0)
+	// A path through /proc/self/cwd shall lead nowhere: to /proc, at most.
+	if (chdir("/proc/self/fdinfo") < 0)
 		return -errno;
-	session->sentinel_dev = st.st_dev;
-	session->sentinel_ino = st.st_ino;
+	const int nameless[SESSION_NAMELESS] = {0, session->watch, session->table_fd,
+						session->control};
+	for (int i = 0; i < SESSION_NAMELESS; i++)
+		if (fstat(nameless[i], &st) == 0)
+			session->nameless_devs[i] = st.st_dev;
 
 	int kept[] = {session->listener, session->watch, session->mounts, session->table_fd,
 		      session->control};

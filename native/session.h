@@ -21,6 +21,8 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 
 #define SESSION_INODE_LOCKS 64
 #define SESSION_RETIRED 16384
+#define SESSION_NAMELESS 4
+#define SESSION_MOUNT_FACTS 64
 
 struct session {
 	int listener;
@@ -50,8 +52,11 @@ struct session {
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
 	dev_t proc_dev; // the device of /proc
-	dev_t sentinel_dev; // what the supervisor's descriptors 0 to 2 refer to:
-	ino_t sentinel_ino; // seen as a result, it betrays a path through /proc/self
+	// Devices of nameless files, as the supervisor's own descriptors are. A path
+	// that leads to one goes through /proc/self/fd.
+	dev_t nameless_devs[SESSION_NAMELESS];
+	// What is known of mounts: mounts.h.
+	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS];
 
 	python_dispatch *python;
 	int control; // messages to the front process, see control.h

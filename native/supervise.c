@@ -92,6 +92,6 @@ void supervise(struct session *session, pid_t command)
 		if (events[2].revents & POLLHUP)
 			served = false;
 		if (events[3].revents & (POLLPRI | POLLERR))
-			atomic_store(&session->local, mounts_all_local(session->mounts));
+			mounts_changed(session);
 	}
 }
