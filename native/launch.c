@@ -152,13 +152,14 @@ static void run_child(const struct launch_plan *plan, int channel)
 		fail(channel, LAUNCH_HANDOVER);
 	close(listener);
 	check_round_trip(channel);
+	report(channel, LAUNCH_NONE, 0);
 	execute(plan);
 	fail(channel, LAUNCH_EXECUTE);
 }
 
 // Receives one report, with the descriptor it may carry in *fd_ret. Returns
 // false at the end: COMMAND executes, or the child has died.
-static bool receive_report(int channel, struct report *message_ret, int *fd_ret)
+static bool receive_report(int channel, int timeout_ms, struct report *message_ret, int *fd_ret)
 {
 	struct iovec data = {.iov_base = message_ret, .iov_len = sizeof(*message_ret)};
 	union {
@@ -174,7 +175,7 @@ static bool receive_report(int channel, struct report *message_ret, int *fd_ret)
 	struct pollfd ready = {.fd = channel, .events = POLLIN};
 	int count;
 	do
-		count = poll(&ready, 1, ANSWER_TIMEOUT_MS);
+		count = poll(&ready, 1, timeout_ms);
 	while (count < 0 && errno == EINTR);
 	if (count == 0) {
 		*message_ret = (struct report){.stage = LAUNCH_ANSWER, .error = ETIMEDOUT};
@@ -191,8 +192,9 @@ static bool receive_report(int channel, struct report *message_ret, int *fd_ret)
 static enum launch_stage follow_child(struct session *session, int channel, int *error_ret)
 {
 	struct report message;
+	int *listener = &session->listener;
 	*error_ret = EPIPE;
-	if (!receive_report(channel, &message, &session->listener))
+	if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
 		return LAUNCH_HANDOVER;
 	if (message.stage == LAUNCH_NONE) {
 		int error = notify_start(session);
@@ -200,9 +202,12 @@ static enum launch_stage follow_child(struct session *session, int channel, int 
 			*error_ret = -error;
 			return LAUNCH_PREPARE;
 		}
-		if (!receive_report(channel, &message, &session->listener))
-			return LAUNCH_NONE;
+		if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
+			return LAUNCH_ANSWER;
 	}
+	// Reading COMMAND from a slow file system may take its time.
+	if (message.stage == LAUNCH_NONE && !receive_report(channel, -1, &message, listener))
+		return LAUNCH_NONE;
 	*error_ret = message.error;
 	return (enum launch_stage)message.stage;
 }
