@@ -96,3 +96,6 @@ def in_session() -> bool:
 
 def remember(fd: int, fields: int, uid: int, gid: int, mode: int, rdev: int, /) -> None:
     """Sets the record of an open file; fields: FIELD_*.  OSError(ENOSPC) when full."""
+
+def shown(fd: int, /) -> tuple[int, int, int]:
+    """(uid, gid, mode) of an open file, as targets see them.  OSError from statx(2)."""

@@ -18,14 +18,9 @@ def _leave(status: int) -> None:
 
 def _dump_filter() -> int:
     from fakeroot_sc.bpf import disassemble, unpack
-    from fakeroot_sc.filter import FilterError, compile_filter
+    from fakeroot_sc.supervisor import stock_filter
 
-    try:
-        program = compile_filter()
-    except FilterError as error:
-        print(f"fakeroot-sc: --dump-filter: {error}", file=sys.stderr)
-        return 125
-    print(disassemble(unpack(program)), end="")
+    print(disassemble(unpack(stock_filter())), end="")
     return 0
 
 

@@ -37,7 +37,8 @@ def _environment() -> list[bytes]:
     return [name + b"=" + value for name, value in environment.items()]
 
 
-def _stock_filter() -> bytes:
+def stock_filter() -> bytes:
+    """The filter as the build compiled it, with placeholders for the pass."""
     with open(os.path.join(os.path.dirname(_core.__file__), "stock.bpf"), "rb") as file:
         return file.read()
 
@@ -70,7 +71,7 @@ def supervise(plan: Plan, origin: Origin) -> int:
     stage, number = _core.run(
         [os.fsencode(argument) for argument in plan.command],
         _environment(),
-        patch_pass(_stock_filter(), drawn),
+        patch_pass(stock_filter(), drawn),
         origin.inherited,
         origin.control,
         plan.unknown_is_real,

@@ -36,11 +36,11 @@ void control_tell_unreadable(struct session *session, pid_t tid)
 	control_text(session->control, text);
 }
 
-void control_tell_no_btime(struct session *session, unsigned mode)
+void control_tell_no_btime(struct session *session, uint64_t dev, unsigned mode)
 {
-	// Pipes and sockets have no birth time anywhere, and no reused numbers
-	// within a session's life.
-	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
+	// Pipes, sockets and what is below /proc have no birth time anywhere, and no
+	// numbers reused within a session's life.
+	if ((!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode)) || dev == session->proc_dev)
 		return;
 	if (atomic_exchange(&session->told_no_btime, true))
 		return;

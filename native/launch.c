@@ -197,7 +197,9 @@ static enum launch_stage follow_child(struct session *session, int channel, int 
 	if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
 		return LAUNCH_HANDOVER;
 	if (message.stage == LAUNCH_NONE) {
-		int error = notify_start(session);
+		int error = session_detach(session, channel);
+		if (!error)
+			error = notify_start(session);
 		if (error) {
 			*error_ret = -error;
 			return LAUNCH_PREPARE;

@@ -65,7 +65,7 @@ void metadata_edit(struct session *session, const struct statx *real,
 	*record_ret = (struct inode_record){0};
 	rules_identity(real, &record_ret->identity);
 	if (!(real->stx_mask & STATX_BTIME))
-		control_tell_no_btime(session, real->stx_mode);
+		control_tell_no_btime(session, record_ret->identity.dev, real->stx_mode);
 }
 
 int metadata_store(struct session *session, const struct inode_record *record)

@@ -266,14 +266,7 @@ static enum launch_stage start(const struct launch_plan *plan, int control, int 
 	enum launch_stage stage = launch(&session, plan, &command, error_ret);
 	if (stage != LAUNCH_NONE)
 		return stage;
-	session.control = control;
-	umask(0); // handlers create with the target's
-	int error = session_detach(&session);
-	if (error) {
-		kill(command, SIGKILL);
-		*error_ret = -error;
-		return LAUNCH_PREPARE;
-	}
+	session_detach_errors();
 	control_send(control, CONTROL_STARTED, command);
 	supervise(&session, command);
 	return LAUNCH_NONE;
@@ -309,6 +302,7 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	if (!error) {
 		session.unknown_is_real = unknown_is_real;
 		session.pass = pass;
+		session.control = control;
 		session.python = run_python;
 		python_handler = Py_NewRef(handler);
 		Py_BEGIN_ALLOW_THREADS
@@ -340,6 +334,22 @@ static PyObject *core_in_session(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	return PyBool_FromLong(syscall(SYS_getgroups, ATTACH_QUERY, NULL) == ATTACH_VERSION);
+}
+
+static PyObject *core_shown(PyObject *module, PyObject *args)
+{
+	(void)module;
+	int fd;
+	if (!PyArg_ParseTuple(args, "i", &fd))
+		return NULL;
+	struct statx attributes;
+	int error = resolve_attributes(fd, &attributes);
+	if (error)
+		return raise_errno(error);
+	struct inode_record record;
+	bool known = metadata_find(&session, &attributes, &record);
+	rules_show(known ? &record : NULL, session.unknown_is_real, &attributes);
+	return Py_BuildValue("IIH", attributes.stx_uid, attributes.stx_gid, attributes.stx_mode);
 }
 
 static PyObject *core_remember(PyObject *module, PyObject *args)
@@ -533,6 +543,7 @@ static PyMethodDef functions[] = {
 	{"restore", core_restore, METH_VARARGS, NULL},
 	{"in_session", core_in_session, METH_NOARGS, NULL},
 	{"remember", core_remember, METH_VARARGS, NULL},
+	{"shown", core_shown, METH_VARARGS, NULL},
 	{0},
 };
 

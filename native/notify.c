@@ -218,10 +218,8 @@ int notify_start(struct session *session)
 		return -errno;
 	ioctl(session->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 
-	session->watch = epoll_create1(EPOLL_CLOEXEC);
 	notifier.watch = session->watch;
-	if (notifier.watch < 0 ||
-	    epoll_ctl(notifier.watch, EPOLL_CTL_ADD, session->listener, &none) < 0)
+	if (epoll_ctl(notifier.watch, EPOLL_CTL_ADD, session->listener, &none) < 0)
 		return -errno;
 	int most = (descriptors_allowed() - OTHER_DESCRIPTORS) / WORKER_DESCRIPTORS;
 	notifier.workers_most = most < 2 ? 2 : most > WORKERS_MOST ? WORKERS_MOST : most;

@@ -7,9 +7,13 @@
 #include "stat_layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
-// What the rules need beside what the call asks for.
-#define RULES_MASK (STATX_BASIC_STATS | STATX_BTIME)
+// What the rules need beside what the call asks for. No more: asking for a time
+// makes the kernel track it more finely (multigrain, Linux 6.13) and shows in
+// stx_mask.
+#define RULES_MASK                                                                                \
+	(STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_GID | STATX_INO | STATX_BTIME)
 
 // The call's own error is the kernel's to find: it knows the order of all checks.
 // So any failure here lets it execute the call, which changes nothing.
@@ -20,10 +24,15 @@ void op_stat(struct request *request, struct outcome *outcome)
 	if (row->variant == VARIANT_STATX)
 		asked = (unsigned)request->args[row->mask];
 
+	int flags = request_flags(request);
+	// Both ways of synchronising at once are an error to statx(2) alone.
+	if (row->variant != VARIANT_STATX && (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+		flags &= ~AT_STATX_DONT_SYNC;
+
 	struct statx attributes;
 	outcome_continue(outcome);
 	if (!request_flags_valid(request) ||
-	    resolve_statx(request, request_flags(request), asked | RULES_MASK, &attributes) != 0)
+	    resolve_statx(request, flags, asked | RULES_MASK, &attributes) != 0)
 		return;
 
 	struct inode_record record;

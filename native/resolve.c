@@ -68,7 +68,11 @@ static bool names_own_process(const char *path)
 	static const char *const prefixes[] = {
 		"proc/self", "proc/thread-self", "proc/mounts", "proc/net", "dev/fd", "dev/std",
 	};
-	path += strspn(path, "/");
+	// Any detour on the way there is worth a walk, not a parser.
+	if ((strstr(path, "//") || strstr(path, "/.")) &&
+	    (strstr(path, "proc/") || strstr(path, "dev/")))
+		return true;
+	path++;
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
 		if (strncmp(path, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
@@ -168,7 +172,8 @@ static int place_path(struct request *request, int dirfd, int path, struct place
 	place->base = dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd];
 
 	ssize_t length = 0;
-	if (address == 0 && (flags & AT_EMPTY_PATH) && request->session->null_path_is_empty)
+	if (address == 0 && (flags & AT_EMPTY_PATH) && request->row->operation == OP_STAT &&
+	    request->session->null_path_is_empty)
 		*place->raw = '\0';
 	else
 		length = target_read_path(request->tid, address, place->raw);
@@ -285,14 +290,16 @@ static int place_open(struct request *request, struct place *place, struct subje
 	subject_ret->fd = openat(place_dirfd(place), place->path, O_PATH | O_CLOEXEC | nofollow);
 	int error = subject_ret->fd < 0 ? -errno
 					: resolve_attributes(subject_ret->fd, &subject_ret->real);
-	bool elsewhere = error ? place_dangling(place, -error)
-			       : place->dirfd < 0 && place->length > 0 &&
-					 result_is_own_process(place, request->session,
-							       &subject_ret->real);
-	if (!elsewhere)
+	if (place->dirfd >= 0 || place->length == 0)
 		return error ? base_error(request, place, error) : 0;
-	error = place_walked(request, place);
-	return error ? error : take_walked(place, subject_ret);
+	if (!error && !result_is_own_process(place, request->session, &subject_ret->real))
+		return 0;
+	// What is not there may be there for the target, behind a symbolic link to
+	// /proc/self. Where it is not either, the kernel's own errno stands.
+	int walked = place_walked(request, place);
+	if (walked)
+		return error ? base_error(request, place, error) : walked;
+	return take_walked(place, subject_ret);
 }
 
 int resolve_subject(struct request *request, int flags, struct subject *subject_ret)

@@ -60,6 +60,22 @@ static inline bool rules_record_applies(const struct inode_record *record, const
 	return !(record->fields & INODE_RETIRED) || real->stx_nlink == 0;
 }
 
+// What statx(2) says of direct and atomic I/O holds for regular files; devices are
+// not. The newer fields (Linux 6.11 to 6.16) are addressed by their place behind
+// stx_mnt_id, since headers may lack them; stx_subvol among them stays.
+static inline void rules_hide_io_limits(struct statx *attributes)
+{
+	const uint32_t dioalign = 0x2000, write_atomic = 0x10000, dio_read_align = 0x20000;
+	const uint64_t attr_write_atomic = 0x400000;
+	unsigned char *bytes = (unsigned char *)attributes;
+	attributes->stx_mask &= ~(dioalign | write_atomic | dio_read_align);
+	attributes->stx_attributes_mask &= ~attr_write_atomic;
+	for (size_t i = 0x98; i < 0xa0; i++)
+		bytes[i] = 0;
+	for (size_t i = 0xa8; i < 0xbc; i++)
+		bytes[i] = 0;
+}
+
 // Turns real attributes into those to be shown; record: NULL for a file without.
 static inline void rules_show(const struct inode_record *record, bool unknown_is_real,
 			      struct statx *attributes)
@@ -81,6 +97,7 @@ static inline void rules_show(const struct inode_record *record, bool unknown_is
 						  (record->mode & RULES_TYPE_MASK));
 		attributes->stx_rdev_major = rules_rdev_major(record->rdev);
 		attributes->stx_rdev_minor = rules_rdev_minor(record->rdev);
+		rules_hide_io_limits(attributes);
 	}
 }
 

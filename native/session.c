@@ -11,6 +11,7 @@
 #include <linux/stat.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -74,7 +75,10 @@ int session_create(struct session *session)
 	if (error)
 		return error;
 	error = mounts_open(session);
-	return error ? error : create_table(session);
+	if (error)
+		return error;
+	session->watch = epoll_create1(EPOLL_CLOEXEC);
+	return session->watch < 0 ? -errno : create_table(session);
 }
 
 void session_destroy(struct session *session)
@@ -112,13 +116,13 @@ static void close_between(unsigned first, unsigned last)
 	closedir(open_ones);
 }
 
-int session_detach(struct session *session)
+int session_detach(struct session *session, int keep)
 {
 	int ends[2];
 	struct stat st;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	for (int fd = 0; fd <= 2; fd++)
+	for (int fd = 0; fd <= 1; fd++)
 		if (dup2(ends[0], fd) < 0)
 			return -errno;
 	// A path through /proc/self/cwd shall lead nowhere: to /proc, at most.
@@ -130,8 +134,9 @@ int session_detach(struct session *session)
 		if (fstat(nameless[i], &st) == 0)
 			session->nameless_devs[i] = st.st_dev;
 
-	int kept[] = {session->listener, session->watch, session->mounts, session->table_fd,
-		      session->control};
+	umask(0);
+	int kept[] = {session->listener, session->watch,   session->mounts,
+		      session->table_fd, session->control, keep};
 	const size_t count = sizeof(kept) / sizeof(*kept);
 	qsort(kept, count, sizeof(*kept), compare_descriptors);
 	unsigned first = 3;
@@ -143,4 +148,9 @@ int session_detach(struct session *session)
 	}
 	close_between(first, INT_MAX);
 	return 0;
+}
+
+void session_detach_errors(void)
+{
+	dup2(0, 2);
 }

@@ -69,9 +69,15 @@ struct session {
 int session_create(struct session *session);
 void session_destroy(struct session *session);
 
-// Lets go of every inherited descriptor, the first three included: a pipe that
+// Lets go of what the supervisor inherited, before the first worker starts: the
+// working directory, the umask (handlers create with the target's) and every
+// descriptor but the session's, one more to keep, and standard error. A pipe that
 // the supervisor held open would not end for its reader when COMMAND closes it.
 // Returns 0 or -errno.
-int session_detach(struct session *session);
+int session_detach(struct session *session, int keep);
+
+// Lets go of standard error too, once nothing can fail any more that the user
+// must be told of by way of it.
+void session_detach_errors(void);
 
 #endif

@@ -65,16 +65,19 @@ def mknod(request: _core.Request) -> int | None:
     real = (wanted & 0o1777) | 0o600
     os.mknod(name, (stat.S_IFREG if is_device else kind) | real, dir_fd=directory)
 
-    if not is_device and wanted == real:
+    # inode_init_owner(): a set-group-ID directory hands its group on.
+    _, group, directory_mode = _core.shown(directory)
+    inherits = bool(directory_mode & stat.S_ISGID)
+    if not is_device and not inherits and wanted == real:
         return 0
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         shown = stat.S_IMODE(os.fstat(made).st_mode)
         shown = (shown & wanted & 0o777) | (wanted & 0o7000)
-        fields = _core.FIELD_MODE
-        if is_device:
-            fields |= _core.FIELD_TYPE
-        _core.remember(made, fields, 0, 0, kind | shown, device if is_device else 0)
+        fields = _core.FIELD_MODE if is_device or wanted != real else 0
+        fields |= _core.FIELD_TYPE if is_device else 0
+        fields |= _core.FIELD_GID if inherits else 0
+        _core.remember(made, fields, 0, group, kind | shown, device if is_device else 0)
     finally:
         os.close(made)
     return 0

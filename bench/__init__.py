@@ -1,0 +1,1 @@
+"""Measures fakeroot-sc beside its peers: ``python -m bench``; see README.rst."""

@@ -1,0 +1,129 @@
+"""``python -m bench``: measures and prints; see README.rst."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+
+from bench.measure import BUSY_MOST, FULL, QUICK, Load, measure
+from bench.question import Question, load_questions
+from bench.report import (
+    MISSED,
+    Report,
+    answer,
+    answer_table,
+    describe_machine,
+    describe_versions,
+    show,
+    show_facts,
+    verdict_table,
+    write_json,
+)
+from bench.scratch import BenchError, Scratch, scratch_parent
+from bench.tools import TOOLS, Tool, installation_remarks
+
+
+def _arguments(questions: dict[str, Question]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures fakeroot-sc beside its peers. Questions: " + " ".join(questions),
+    )
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
+    parser.add_argument("--quick", action="store_true", help="few runs: a trial, not a result")
+    parser.add_argument("--json", metavar="FILE", help="write everything to FILE")
+    parser.add_argument("--tools", metavar="LIST", help=f"with commas; default: {','.join(TOOLS)}")
+    parser.add_argument(
+        "--processor",
+        type=int,
+        metavar="N",
+        help="run everything on processor N, where no other must be woken: steadier",
+    )
+    given = parser.parse_args()
+    unknown = [name for name in given.questions if name not in questions]
+    if unknown:
+        parser.error(f"no such question: {' '.join(unknown)}; there are: {' '.join(questions)}")
+    given.tools = given.tools.split(",") if given.tools else list(TOOLS)
+    unknown = [name for name in given.tools if name not in TOOLS]
+    if unknown:
+        parser.error(f"no such tool: {' '.join(unknown)}; there are: {' '.join(TOOLS)}")
+    return given
+
+
+def _tell(text: str) -> None:
+    """One line that moves along, on a terminal only."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{text[:width].ljust(width)}", end="", file=sys.stderr, flush=True)
+
+
+def _remarks(tools: list[Tool], busy: float, quick: bool) -> list[str]:
+    remarks = [f"{tool.name} is missing: {tool.install}" for tool in tools if not tool.present]
+    remarks += [f"{tool.name}: {tool.remark}" for tool in tools if tool.present and tool.remark]
+    if any(tool.name.startswith("fakeroot-sc") for tool in tools):
+        remarks += installation_remarks()
+    if busy > BUSY_MOST:
+        remarks.append(f"THE MACHINE IS NOT IDLE ({busy:.0%} busy): do not trust these numbers")
+    if quick:
+        remarks.append("--quick: a trial, not a result")
+    return remarks
+
+
+def _close(tools: list[Tool], scratch: Scratch) -> None:
+    for tool in tools:
+        if tool.close and tool.path:
+            scratch.run([tool.path, *tool.close], tool.environment(scratch), 20)
+
+
+def _bench(given: argparse.Namespace, questions: dict[str, Question]) -> Report:
+    asked = [TOOLS[name] for name in given.tools]
+    tools = [tool for tool in asked if tool.present]
+    effort = QUICK if given.quick else FULL
+    before = Load()
+    before.watch(1.0)
+    busy = before.busy
+    if given.processor is not None:
+        os.sched_setaffinity(0, {given.processor})
+    with Scratch(scratch_parent()) as scratch:
+        report = Report(
+            describe_machine(scratch, busy),
+            describe_versions(tools),
+            _remarks(asked, busy, given.quick),
+        )
+        if given.processor is not None:
+            report.remarks.append(f"everything ran on processor {given.processor} alone")
+        show_facts(report)
+        try:
+            for name in given.questions or questions:
+                question = questions[name]
+                measured = measure(question, tools, scratch, effort, _tell)
+                report.answers.append(answer(question, measured))
+                _tell("")
+                show(answer_table(report.answers[-1]))
+        finally:
+            _close(tools, scratch)
+        report.machine["load after"] = " ".join(f"{value:.2f}" for value in os.getloadavg())
+    return report
+
+
+def main() -> int:
+    """Status 0: all rows reached; 1: one was missed; 2: nothing could be measured."""
+    questions = load_questions()
+    given = _arguments(questions)
+    try:
+        report = _bench(given, questions)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    show(verdict_table(report.answers))
+    if given.json:
+        write_json(report, given.json)
+    verdicts = [verdict for answered in report.answers for verdict in answered.verdicts]
+    return 1 if any(verdict.verdict == MISSED for verdict in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Measuring: interleaved runs of all cases of a question, within a bound of time."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from bench.question import Case, Effort, Place, Question
+from bench.scratch import Done, Scratch
+from bench.stats import Spread, spread
+from bench.tools import Tool
+
+FULL = Effort(run_ms=40, question_s=24, runs_least=5, runs_most=61, run_longest_s=60)
+QUICK = Effort(run_ms=15, question_s=5, runs_least=3, runs_most=15, run_longest_s=20)
+
+STATUS_WRONG = 3  # see programs/bench.h
+BUSY_MOST = 0.10  # of the machine's processor time, by others
+HUNG_MOST = 3  # runs; then a case is left alone
+PAUSE = 0.06  # seconds; /proc/stat counts in hundredths
+
+OK, CANNOT, WRONG, FAILED = "ok", "cannot", "wrong", "failed"
+
+Progress = Callable[[str], None]
+
+
+@attrs.define
+class Cell:
+    """What one case gave; ``reason`` says why there is no number, or fewer."""
+
+    place: Place
+    state: str = OK
+    reason: str = ""
+    hung: int = 0  # runs that took too long, left out
+    samples: list[float] = attrs.field(factory=list)
+
+    @property
+    def spread(self) -> Spread | None:
+        return spread(self.samples) if self.state == OK and self.samples else None
+
+    def give_up(self, state: str, reason: str) -> None:
+        self.state, self.reason = state, reason
+        self.samples.clear()
+
+
+@attrs.define
+class _Running:
+    tool: Tool
+    case: Case
+    cell: Cell
+    longest: float  # seconds that one run may take
+    spent: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        return self.cell.state == OK and self.cell.hung < HUNG_MOST
+
+    def execute(self, scratch: Scratch, command: list[str]) -> Done:
+        if self.case.before:
+            self.case.before()
+        wrapped = command if self.case.outside else self.tool.wrap(command)
+        done = scratch.run(wrapped, self.tool.environment(scratch), self.longest)
+        if done.status is None:
+            scratch.end_leftovers()
+        return done
+
+    def prepare(self, scratch: Scratch) -> None:
+        """Looks whether the tool's results are right, and warms up."""
+        if self.case.cannot:
+            self.cell.give_up(CANNOT, self.case.cannot)
+            return
+        if self.case.check:
+            done = self.execute(scratch, self.case.check_command or self.case.command)
+            verdict = self.case.check(done) if done.status == 0 else done.trouble
+            if verdict:
+                self.cell.give_up(WRONG, verdict)
+                return
+        self.sample(scratch)
+        self.cell.samples.clear()
+        self.longest = min(self.longest, 5 + 10 * self.spent)
+        self.spent = 0.0
+
+    def sample(self, scratch: Scratch) -> None:
+        begin = time.monotonic()
+        done = self.execute(scratch, self.case.command)
+        self.spent += time.monotonic() - begin
+        if done.status is None:
+            self.hang()
+        elif done.status != 0:
+            self.cell.give_up(WRONG if done.status == STATUS_WRONG else FAILED, done.trouble)
+        else:
+            try:
+                self.cell.samples.append(float(done.output.split()[-1]))
+            except (IndexError, ValueError):
+                self.cell.give_up(FAILED, f"printed no number: {done.output[-80:]!r}")
+
+    def hang(self) -> None:
+        """Some peers hang now and then: that run is left out, and told of."""
+        self.cell.hung += 1
+        self.cell.reason = f"{self.cell.hung} runs hung"
+        if not self.alive and not self.cell.samples:
+            self.cell.give_up(FAILED, self.cell.reason)
+
+
+def _processor_times() -> tuple[int, int]:
+    """(idle, all) ticks of the machine since its start."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(word) for word in file.readline().split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+@attrs.define
+class Load:
+    """How busy the machine was in the times that were watched."""
+
+    idle: int = 0
+    every: int = 0
+
+    def watch(self, seconds: float) -> None:
+        idle, every = _processor_times()
+        time.sleep(seconds)
+        idle_then, every_then = _processor_times()
+        self.idle += idle_then - idle
+        self.every += every_then - every
+
+    @property
+    def busy(self) -> float:
+        """0 to 1."""
+        return 1 - self.idle / self.every if self.every else 0.0
+
+
+@attrs.frozen
+class Measured:
+    """``busy``: which part of the machine others used between the rounds."""
+
+    cells: list[Cell]
+    busy: float
+
+
+def measure(
+    question: Question, tools: Iterable[Tool], scratch: Scratch, effort: Effort, tell: Progress
+) -> Measured:
+    """Every round runs every case once, in an order of its own, so that slow changes
+    of the machine meet all alike.  A case that has used up its share of the time is
+    left out of rounds, evenly, once it has the least number of runs.  Between rounds
+    we keep still for a moment, and see what others do to the machine."""
+    running = [
+        _Running(tool, case, Cell(Place(tool.name, case.variant)), effort.run_longest_s)
+        for tool in tools
+        for case in question.cases(scratch, tool, effort)
+    ]
+    for one in running:
+        tell(f"{question.name}: checking {one.tool.name} {one.case.variant}")
+        one.prepare(scratch)
+
+    order = random.Random(question.name)
+    others = Load()
+    begin = time.monotonic()
+    for turn in range(effort.runs_most):
+        alive = [one for one in running if one.alive]
+        elapsed = time.monotonic() - begin
+        if not alive or (elapsed >= effort.question_s and turn >= effort.runs_least):
+            break
+        share = effort.question_s / len(alive) * min(1.0, elapsed / effort.question_s)
+        due = [
+            one
+            for one in alive
+            if len(one.cell.samples) < effort.runs_least or one.spent <= 1.5 * share
+        ]
+        order.shuffle(due)
+        for one in due:
+            tell(f"{question.name}: round {turn + 1}, {one.tool.name} {one.case.variant}")
+            one.sample(scratch)
+        others.watch(PAUSE)
+    return Measured([one.cell for one in running], others.busy)

@@ -1,0 +1,96 @@
+"""What a question is made of.  The questions themselves are in questions/."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+import attrs
+
+from bench.scratch import Done, Scratch
+from bench.tools import Tool
+
+
+@attrs.frozen
+class Case:
+    """One thing to measure under one tool.
+
+    ``command`` must print one number on its last line, in the question's unit; it is
+    run under the tool unless ``outside``, when it contains the tool itself.
+    ``before``: done by us ahead of each run.  ``check_command``, run once under the tool,
+    and ``check``, which gets that run, say what is wrong with the tool's results
+    (None: nothing); a wrong result is not counted as speed.  ``cannot``: why the tool
+    cannot do this at all; then it is not run.
+    """
+
+    command: list[str]
+    variant: str = ""
+    outside: bool = False
+    before: Callable[[], None] | None = None
+    check_command: list[str] | None = None
+    check: Callable[[Done], str | None] | None = None
+    cannot: str = ""
+
+
+@attrs.frozen
+class Place:
+    """Where a number stands: under which tool, in which variant."""
+
+    tool: str
+    variant: str = ""
+
+
+@attrs.frozen
+class Row:
+    """What is wanted of two medians' ratio; without ``against``, of one median.
+
+    Without ``at_most`` and ``at_least`` nothing is wanted: the row is for information.
+    """
+
+    text: str
+    of: Place
+    against: Place | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    issue: int | None = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (self.of, self.against) if self.against else (self.of,)
+
+
+@attrs.frozen
+class Effort:
+    """How much is spent: on one run of a program that repeats its call, on a question;
+    how many runs of each case at least and at most; how long one run may take."""
+
+    run_ms: int
+    question_s: float
+    runs_least: int
+    runs_most: int
+    run_longest_s: float
+
+
+@attrs.frozen
+class Question:
+    """``cases`` gives what to measure under one tool; ``baseline``: the tool that the
+    others are compared with; ``order``: its place in the table."""
+
+    title: str
+    unit: str  # of the numbers that the commands print: "ns" or "bytes"
+    order: int
+    cases: Callable[[Scratch, Tool, Effort], list[Case]]
+    rows: tuple[Row, ...] = ()
+    baseline: str = "native"
+    name: str = ""  # the module's
+
+
+def load_questions() -> dict[str, Question]:
+    """All questions, in the order of the table."""
+    package = importlib.import_module("bench.questions")
+    found = []
+    for module in pkgutil.iter_modules(package.__path__):
+        question = importlib.import_module(f"bench.questions.{module.name}").QUESTION
+        found.append(attrs.evolve(question, name=module.name))
+    return {question.name: question for question in sorted(found, key=lambda q: q.order)}

@@ -1,0 +1,199 @@
+"""The scratch directory, and the unprivileged user whom everything runs as."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from types import TracebackType
+
+import attrs
+
+UNPRIVILEGED = 54322  # when started as root; needs no entry in /etc/passwd
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+DIRECTORIES = 200  # of a tree
+
+
+class BenchError(Exception):
+    """Nothing can be measured; the text says why."""
+
+
+@attrs.frozen
+class Done:
+    """A process that has ended; ``status`` is None if it took too long."""
+
+    status: int | None
+    output: str
+    errors: str
+
+    @property
+    def trouble(self) -> str:
+        """Why it did not succeed, on one line; empty if it did."""
+        if self.status == 0:
+            return ""
+        lines = [line for line in self.errors.splitlines() if line.strip()]
+        what = "took too long" if self.status is None else f"status {self.status}"
+        return f"{what}: {lines[-1].strip()}" if lines else what
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends what a process that we started has started (its own session)."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(2)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+class Scratch:
+    """A directory that goes away at the end, and how to run commands in it."""
+
+    def __init__(self, parent: str | None = None) -> None:
+        self.as_root = os.geteuid() == 0
+        self.uid = UNPRIVILEGED if self.as_root else os.geteuid()
+        self.path = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=parent)
+        self._made: dict[str, str] = {}
+        self._give(self.path)
+        self._log = open(os.path.join(self.path, "output"), "w+b")  # noqa: SIM115
+        self._errors = open(os.path.join(self.path, "errors"), "w+b")  # noqa: SIM115
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end_leftovers()
+        self._log.close()
+        self._errors.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _give(self, path: str) -> None:
+        if self.as_root:
+            os.lchown(path, self.uid, self.uid)
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """What measured commands see: nothing of the caller's but PATH; above all
+        no PYTHONDONTWRITEBYTECODE, no LD_PRELOAD, no FAKEROOTKEY."""
+        return {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": self.path,
+            "TMPDIR": self.directory("tmp"),
+            "LC_ALL": "C.UTF-8",
+            **more,
+        }
+
+    def run(
+        self, command: list[str], more: dict[str, str] | None = None, timeout: float = 60
+    ) -> Done:
+        """Runs a command as the unprivileged user, in the scratch directory."""
+        # To files, not pipes: a daemon that a tool leaves behind would keep a pipe open.
+        for file in (self._log, self._errors):
+            file.seek(0)
+            file.truncate()
+        user = self.uid if self.as_root else None
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._errors,
+                cwd=self.path, env=self.environment(more or {}), start_new_session=True,
+                user=user, group=user, extra_groups=() if self.as_root else None,
+            )  # fmt: skip
+        except OSError as error:
+            return Done(127, "", str(error))
+        status: int | None = None
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if status is None:
+                _end_group(process)
+        return Done(status, self._read(self._log.name), self._read(self._errors.name))
+
+    def end_leftovers(self) -> None:
+        """Ends daemons that measured commands have left: what works in our directory."""
+        for name in os.listdir("/proc"):
+            try:
+                if name.isdecimal() and os.readlink(f"/proc/{name}/cwd") == self.path:
+                    os.kill(int(name), signal.SIGTERM)
+            except OSError:
+                continue  # gone, or not ours
+
+    @staticmethod
+    def _read(name: str) -> str:
+        with open(name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def directory(self, name: str) -> str:
+        """A directory of this name, made at the first call."""
+        path = os.path.join(self.path, name)
+        if not os.path.isdir(path):
+            os.makedirs(path)
+            self._give(path)
+        return path
+
+    def file(self, name: str, size: int = 100) -> str:
+        """A file of this name and size, made at the first call."""
+        path = os.path.join(self.path, name)
+        if not os.path.lexists(path):
+            with open(path, "wb") as file:
+                file.write(b"x" * size)
+            self._give(path)
+        return path
+
+    def files(self, name: str, count: int) -> list[str]:
+        directory = self.directory(name)
+        return [self.file(os.path.join(directory, f"f{number}")) for number in range(count)]
+
+    def tree(self, count: int) -> str:
+        """A tree of ``count`` small files in 200 directories.  Every fourth is larger
+        than 1 KiB.  Made once and written to the disk before anything is measured."""
+        name = f"tree-{count}"
+        if name not in self._made:
+            path = self.directory(name)
+            for number in range(count):
+                directory = os.path.join(path, f"d{number % DIRECTORIES}")
+                if number < DIRECTORIES:
+                    self.directory(directory)
+                size = 1500 if number % 4 == 0 else 200
+                self.file(os.path.join(directory, f"file-{number}"), size)
+            os.sync()
+            self._made[name] = path
+        return self._made[name]
+
+    def program(self, name: str, static: bool = False) -> str:
+        """The program of programs/NAME.c, compiled at the first call."""
+        built = f"{name}-static" if static else name
+        if built not in self._made:
+            path = os.path.join(self.directory("bin"), built)
+            source = os.path.join(PROGRAMS, f"{name}.c")
+            flags = ["-O2", "-std=gnu11", "-Wall", "-Wextra", *(["-static"] if static else [])]
+            compiler = shutil.which("cc")
+            if not compiler:
+                raise BenchError("no C compiler: apt install gcc libc6-dev")
+            done = self._compile([compiler, *flags, "-o", path, source])
+            if done.returncode != 0:
+                raise BenchError(f"{source} cannot be compiled:\n{done.stderr}")
+            self._made[built] = path
+        return self._made[built]
+
+    @staticmethod
+    def _compile(command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def scratch_parent() -> str | None:
+    """Where the scratch directory goes: what TMPDIR says, else a directory on a disk."""
+    if "TMPDIR" in os.environ:
+        return None
+    return "/var/tmp" if os.access("/var/tmp", os.W_OK) else None

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the tests run: as an ordinary user, whoever starts them.
+
+Started as root, pytest does not run the tests itself but starts two more: one as
+an unprivileged user for all tests but those marked ``root``, and one as root for
+these.  Where that user cannot reach the interpreter or the sources (under /root,
+say), both run from a copy with an environment of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import (
+    BUILDS,
+    FAKEROOT_SC,
+    PATIENCE,
+    CannotBuild,
+    Probe,
+    Session,
+    build_probe,
+    populate,
+)
+
+PART = "FAKEROOT_SC_TEST_PART"
+"""In the environment of the two inner runs: "user" or "root"."""
+
+UNPRIVILEGED = "FAKEROOT_SC_TEST_UID"
+"""In the same: the number of the unprivileged user."""
+
+USER_NAME = "fakeroot-sc-test"
+STAGE_IGNORES = (".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".*_cache")
+SETUP_PATIENCE = 600.0
+
+
+def _unprivileged_ids() -> tuple[int, int]:
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(USER_NAME)
+        return entry.pw_uid, entry.pw_gid
+    uid = 54321
+    while True:
+        try:
+            pwd.getpwuid(uid)
+        except KeyError:
+            return uid, uid
+        uid += 1
+
+
+def _reachable(command: list[str], ids: tuple[int, int], directory: Path) -> bool:
+    """Whether the unprivileged user can run a command in a directory."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            user=ids[0],
+            group=ids[1],
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _can_run_here(root: Path, ids: tuple[int, int]) -> bool:
+    look = "import os, sys, pytest, fakeroot_sc._core; open(sys.argv[1]); os.listdir(sys.argv[2])"
+    here = Path(__file__)
+    command = [sys.executable, "-P", "-c", look, str(here), str(here.parent)]
+    return _reachable(command, ids, root) and os.access(FAKEROOT_SC, os.X_OK)
+
+
+def _base_interpreter(ids: tuple[int, int]) -> str:
+    own = str(getattr(sys, "_base_executable", sys.executable))
+    for candidate in ("/usr/bin/python3", own, "/usr/local/bin/python3"):
+        test = "import sys, venv; sys.exit(sys.version_info < (3, 11))"
+        if _reachable([candidate, "-c", test], ids, Path("/")):
+            return candidate
+    raise pytest.UsageError(
+        "the tests need a Python >= 3.11 with venv that an ordinary user can run: "
+        "install the Debian packages python3 and python3-venv"
+    )
+
+
+def _stage(root: Path, stage: Path, ids: tuple[int, int]) -> tuple[Path, str]:
+    """Copies the sources and installs them; returns the copy and its interpreter."""
+    print(f"fakeroot-sc: uid {ids[0]} cannot run the tests in {root}: using a copy in {stage}")
+    sys.stdout.flush()
+    copy, environment = stage / "source", stage / "venv"
+    shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*STAGE_IGNORES))
+    for command in (
+        [_base_interpreter(ids), "-m", "venv", str(environment)],
+        [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", f"{copy}[test]"],
+        ["chmod", "-R", "a+rX", str(stage)],
+    ):
+        try:
+            subprocess.run(command, check=True, umask=0o022, timeout=SETUP_PATIENCE)
+        except subprocess.CalledProcessError as error:
+            raise pytest.UsageError(f"cannot prepare a copy to run from: {error}") from error
+    return copy, str(environment / "bin" / "python")
+
+
+def _moved(arguments: tuple[str, ...], root: Path, copy: Path) -> list[str]:
+    """The arguments, with paths in the sources turned to the copy."""
+    return [
+        str(copy / Path(argument).relative_to(root))
+        if argument.startswith("/") and Path(argument).is_relative_to(root)
+        else argument
+        for argument in arguments
+    ]
+
+
+@contextlib.contextmanager
+def _directory(name: str, owner: tuple[int, int], mode: int) -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/var/tmp"))
+    try:
+        path.chmod(mode)
+        os.chown(path, *owner)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _run_both(config: pytest.Config, stage: Path) -> int:
+    ids = _unprivileged_ids()
+    root, start = config.rootpath, config.invocation_params.dir
+    arguments, interpreter = list(config.invocation_params.args), sys.executable
+    if not _can_run_here(root, ids):
+        copy, interpreter = _stage(root, stage, ids)
+        arguments = _moved(config.invocation_params.args, root, copy)
+        start = copy / start.relative_to(root) if start.is_relative_to(root) else copy
+    command = [interpreter, "-P", "-m", "pytest", "-p", "no:cacheprovider", *map(str, arguments)]
+
+    statuses: dict[str, int] = {}
+    for part, owner in (("user", ids), ("root", (0, 0))):
+        title = f"as uid {ids[0]}" if part == "user" else "as root, tests marked root"
+        print(f"fakeroot-sc tests {title}", flush=True)
+        with _directory(f"fsc-{part}", owner, 0o755) as home:
+            environment = {
+                **os.environ,
+                PART: part,
+                UNPRIVILEGED: str(ids[0]),
+                "HOME": str(home),
+                "TMPDIR": str(home),
+                "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
+            }
+            done = subprocess.run(
+                command,
+                cwd=start,
+                env=environment,
+                user=owner[0],
+                group=owner[1],
+                extra_groups=[],
+                umask=0o022,
+                check=False,
+            )
+        statuses[title] = done.returncode
+
+    nothing = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    counting = [status for status in statuses.values() if status != nothing]
+    for title, status in statuses.items():
+        said = {0: "passed", nothing: "no tests"}.get(status, f"FAILED (exit status {status})")
+        print(f"fakeroot-sc tests {title}: {said}")
+    if not counting:
+        return nothing
+    return next((status for status in counting if status), 0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Hands over to the two runs when started as root."""
+    option = config.option
+    only_looks = option.help or option.version or option.collectonly or option.markers
+    only_looks = only_looks or option.showfixtures or option.show_fixtures_per_test
+    if os.geteuid() != 0 or PART in os.environ or hasattr(config, "workerinput") or only_looks:
+        return None
+    with _directory("fsc-stage", (0, 0), 0o755) as stage:
+        return _run_both(config, stage)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not Path(FAKEROOT_SC).exists():
+        raise pytest.UsageError(
+            f"{FAKEROOT_SC} is missing: the tests check the installed command; "
+            f"run {sys.executable} -m pip install '.[test]' first"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each part runs its own tests; an ordinary user's run skips those marked root."""
+    part = os.environ.get(PART)
+    marked = [item for item in items if item.get_closest_marker("root")]
+    if part is None:
+        if os.geteuid() != 0:
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs real root"))
+        return
+    kept = [item for item in items if (item in marked) == (part == "root")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def fakeroot_sc() -> str:
+    """The installed command."""
+    return FAKEROOT_SC
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(fakeroot_sc: str, tmp_path: Path) -> Run:
+    """Runs a command under fakeroot-sc in the test's directory, within a time limit."""
+
+    def run_command(
+        *command: str,
+        options: tuple[str, ...] = (),
+        **more: Any,
+    ) -> subprocess.CompletedProcess[str]:
+        more = {"cwd": tmp_path, "timeout": PATIENCE, "stdin": subprocess.DEVNULL, **more}
+        if "input" in more:
+            del more["stdin"]
+        return subprocess.run(
+            [fakeroot_sc, *options, "--", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            **more,
+        )
+
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def probes() -> Iterator[Callable[[str], Probe]]:
+    """Builds probes by name, each once; skips where the machine lacks what it takes."""
+    built: dict[str, Probe | CannotBuild] = {}
+    directory = Path(tempfile.mkdtemp(prefix="fsc-probe-"))
+    directory.chmod(0o755)
+
+    def probe_named(name: str) -> Probe:
+        if name not in built:
+            try:
+                built[name] = build_probe(name, directory)
+            except CannotBuild as error:
+                built[name] = error
+        found = built[name]
+        if isinstance(found, CannotBuild):
+            pytest.skip(str(found))
+        return found
+
+    yield probe_named
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=list(BUILDS))
+def any_probe(request: pytest.FixtureRequest, probes: Callable[[str], Probe]) -> Probe:
+    """Every build of the probe in turn."""
+    return probes(request.param)
+
+
+@pytest.fixture(params=["x86-64-static", "i386-static"])
+def probe(request: pytest.FixtureRequest, probes: Callable[[str], Probe]) -> Probe:
+    """The probe that calls the kernel by itself, of each ABI."""
+    return probes(request.param)
+
+
+@pytest.fixture
+def probe64(probes: Callable[[str], Probe]) -> Probe:
+    """The probe of the machine's own ABI."""
+    return probes("x86-64-static")
+
+
+@pytest.fixture
+def probe32(probes: Callable[[str], Probe]) -> Probe:
+    """The probe of 32-bit programs."""
+    return probes("i386-static")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory with files of every kind that a user can make."""
+    populate(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fake(probe: Probe, tree: Path) -> Iterator[Session]:
+    """A probe of each ABI under fakeroot-sc, in the tree."""
+    with probe.session(tree) as session:
+        yield session
+
+
+@pytest.fixture
+def fake64(probe64: Probe, tree: Path) -> Iterator[Session]:
+    """The same for the machine's own ABI."""
+    with probe64.session(tree) as session:
+        yield session
+
+
+@pytest.fixture
+def fake32(probe32: Probe, tree: Path) -> Iterator[Session]:
+    """The same for 32-bit programs."""
+    with probe32.session(tree) as session:
+        yield session
