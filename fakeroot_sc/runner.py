@@ -39,7 +39,9 @@ def run(
         raise TypeError("shell and executable are not supported: put them into args")
     options = ["-u"] if unknown_is_real else []
     try:
-        done = subprocess.run(command([*options, "--", *[os.fspath(argument) for argument in args]]), **kwargs)
+        done = subprocess.run(
+            command([*options, "--", *[os.fspath(argument) for argument in args]]), **kwargs
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         error.cmd = list(args)
         raise
