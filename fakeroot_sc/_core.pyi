@@ -87,9 +87,8 @@ def run(
     Once in a process: worker threads go on until it ends.
     """
 
-def restore(origin: _Origin, control: int, /) -> None:
-    """Gives this process the group and signals of the front process, to be replaced
-    by COMMAND."""
+def execute(argv: list[bytes], env: list[bytes], origin: _Origin, control: int, /) -> int:
+    """Replaces this process by a command; returns the errno if that fails."""
 
 def in_session() -> bool:
     """Whether this process already runs under a supervisor."""

@@ -6,14 +6,7 @@ Imports nothing that a plain run can do without; a test holds the list.
 import os
 import sys
 
-from fakeroot_sc.plan import HELP, USAGE, Plan, UsageError, parse, version_text
-
-
-def _leave(status: int) -> None:
-    """Ends the process at once: workers may still be waiting in the kernel."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+from fakeroot_sc.plan import HELP, TROUBLE, USAGE, Plan, UsageError, parse, version_text
 
 
 def _dump_filter() -> int:
@@ -31,20 +24,29 @@ def _run(plan: Plan, origin_text: str) -> int:
     return supervise(plan, Origin(origin_text))
 
 
-def main(origin_text: str, arguments: list[str]) -> None:
-    """Does what the arguments ask, as the supervisor of a front process."""
+def _act(origin_text: str, arguments: list[str]) -> int:
     try:
         plan = parse(arguments)
-        if plan.action == "run":
-            status = _run(plan, origin_text)
-        elif plan.action == "dump-filter":
-            status = _dump_filter()
-        else:
-            print(HELP if plan.action == "help" else version_text(), end="")
-            status = 0
     except UsageError as error:
         print(f"fakeroot-sc: {error}\n{USAGE}", end="", file=sys.stderr)
-        status = 2
-    except BrokenPipeError:
-        status = 125
-    _leave(status)
+        return 2
+    if plan.action == "run":
+        return _run(plan, origin_text)
+    if plan.action == "dump-filter":
+        return _dump_filter()
+    print(HELP if plan.action == "help" else version_text(), end="")
+    return 0
+
+
+def main(origin_text: str, arguments: list[str]) -> None:
+    """Does what the arguments ask, as the supervisor of a front process.
+
+    Ends the process at once: workers may still be waiting in the kernel.
+    """
+    try:
+        status = _act(origin_text, arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        status = TROUBLE
+        print(f"fakeroot-sc: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+    os._exit(status)

@@ -4,6 +4,9 @@ import os
 
 from fakeroot_sc import __version__
 
+TROUBLE = 125
+"""Exit status when fakeroot-sc itself failed, as of env(1) and timeout(1)."""
+
 USAGE = """\
 usage: fakeroot-sc [-u] [-l LIB] [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
        fakeroot-sc --dump-filter

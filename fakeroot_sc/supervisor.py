@@ -6,7 +6,7 @@ import sys
 from fakeroot_sc import _core
 from fakeroot_sc.origin import Origin
 from fakeroot_sc.passes import patch_pass
-from fakeroot_sc.plan import Plan
+from fakeroot_sc.plan import TROUBLE, Plan
 
 _HANDLERS: dict[str, "_core.Handler"] = {}
 
@@ -31,10 +31,16 @@ def _draw_pass() -> int:
 
 def _environment() -> list[bytes]:
     """The user's, and FAKEROOTKEY, by which makepkg, dpkg, npm and others recognise
-    a fake root.  Its value, an IPC key in fakeroot, means nothing here."""
-    environment = dict(os.environb)
-    environment.setdefault(b"FAKEROOTKEY", b"%d" % os.getpid())
-    return [name + b"=" + value for name, value in environment.items()]
+    a fake root.  Its value, an IPC key in fakeroot, means nothing here.
+
+    That of the front process, to the byte: in a C locale the interpreter sets
+    LC_CTYPE in its own (PEP 538).
+    """
+    with open(f"/proc/{os.getppid()}/environ", "rb") as file:
+        environment = file.read().split(b"\0")[:-1]
+    if not any(entry.startswith(b"FAKEROOTKEY=") for entry in environment):
+        environment.append(b"FAKEROOTKEY=%d" % os.getpid())
+    return environment
 
 
 def stock_filter() -> bytes:
@@ -45,11 +51,12 @@ def stock_filter() -> bytes:
 
 def _join_outer(plan: Plan, origin: Origin) -> int:
     """Nested use: COMMAND runs in the session that this process is already in."""
-    _core.restore(origin.inherited, origin.control)
-    try:
-        os.execvp(plan.command[0], plan.command)
-    except OSError as error:
-        return _fail("EXECUTE", error.errno or 0, plan)
+    number = _core.execute(_arguments(plan), _environment(), origin.inherited, origin.control)
+    return _fail("EXECUTE", number, plan)
+
+
+def _arguments(plan: Plan) -> list[bytes]:
+    return [os.fsencode(argument) for argument in plan.command]
 
 
 def _fail(stage: str, number: int, plan: Plan) -> int:
@@ -62,14 +69,14 @@ def _fail(stage: str, number: int, plan: Plan) -> int:
 
 def supervise(plan: Plan, origin: Origin) -> int:
     """Runs the plan's command and serves it until the last of its processes has
-    gone.  Returns the exit status for a run that never started; the front process
-    learns COMMAND's own status from its end.
+    gone.  Returns the exit status for a run that never started.  COMMAND's own the
+    front process has been told by then; were it not, that would be trouble.
     """
     if _core.in_session():
         return _join_outer(plan, origin)
     drawn = _draw_pass()
     stage, number = _core.run(
-        [os.fsencode(argument) for argument in plan.command],
+        _arguments(plan),
         _environment(),
         patch_pass(stock_filter(), drawn),
         origin.inherited,
@@ -78,4 +85,6 @@ def supervise(plan: Plan, origin: Origin) -> int:
         drawn,
         _handle,
     )
-    return 0 if stage == "NONE" else _fail(stage, number, plan)
+    if stage == "NONE":
+        return TROUBLE
+    return _fail(stage, number, plan)

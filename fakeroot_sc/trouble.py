@@ -6,8 +6,7 @@ Imported only when something went wrong.
 import errno
 import os
 
-TROUBLE = 125
-"""Exit status of env(1) and timeout(1) when they themselves failed."""
+from fakeroot_sc.plan import TROUBLE
 
 _NO_NOTIFICATION = (
     "fakeroot-sc needs seccomp user notification (Linux 5.5 or newer, CONFIG_SECCOMP_FILTER)"
@@ -37,6 +36,10 @@ _STAGES = {
         "look at the limits of processes, memory and descriptors (ulimit -a)",
     ),
     "PROC": ("/proc", "the proc file system must be mounted there: mount -t proc proc /proc"),
+    "STATX": (
+        "statx(2)",
+        "a container profile or sandbox from before Linux 4.11 refuses it: update or amend it",
+    ),
     "NO_PRIVS": (
         "prctl(PR_SET_NO_NEW_PRIVS)",
         "a sandbox forbids it: it is what lets an ordinary user install a filter",

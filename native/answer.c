@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 
 bool notification_valid(const struct request *request)
 {
@@ -19,10 +20,11 @@ static int copy_out(const struct request *request, const struct outcome *outcome
 {
 	if (!notification_valid(request))
 		return -ESRCH;
+	const unsigned char *bytes = outcome->owned ? outcome->owned : outcome->data;
 	for (unsigned i = 0; i < outcome->copies; i++) {
 		const struct outcome_copy *copy = &outcome->copy[i];
-		int error = target_write(request->tid, copy->address,
-					 outcome->data + copy->offset, copy->size);
+		int error = target_write(request->tid, copy->address, bytes + copy->offset,
+					 copy->size);
 		if (error)
 			return error;
 	}
@@ -60,6 +62,7 @@ void answer(const struct request *request, const struct outcome *outcome)
 		break;
 	case OUTCOME_COPY_OUT: {
 		int error = copy_out(request, outcome);
+		free(outcome->owned);
 		if (error == -EPERM)
 			response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		else if (error)

@@ -13,7 +13,7 @@
 // from its memory its own.
 bool notification_valid(const struct request *request);
 
-// Carries out the outcome. A target that went away meanwhile is no error.
+// Carries out the outcome, and frees what it owns. A target that went away meanwhile is no error.
 void answer(const struct request *request, const struct outcome *outcome);
 
 #endif

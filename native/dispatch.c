@@ -33,7 +33,8 @@ void dispatch(struct request *request, struct outcome *outcome)
 		[OP_STAT] = op_stat,           [OP_CHOWN] = op_chown,
 		[OP_CHMOD] = op_chmod,         [OP_GETID] = op_getid,
 		[OP_GETRESID] = op_getresid,   [OP_GETGROUPS] = op_getgroups,
-		[OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
+		[OP_SETID] = op_setid,         [OP_SET_ACL] = op_set_acl,
+		[OP_GETDENTS] = op_getdents,   [OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
 		[OP_VIEW] = op_view,
 	};
 	if (!request->row)

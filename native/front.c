@@ -2,8 +2,8 @@
 //
 // The command fakeroot-sc: the process that the user's shell knows.
 //
-// It starts the supervisor beside itself, in a process group of its own where no
-// terminal signal reaches, and stands for COMMAND, which runs in this process's
+// It starts the supervisor beside itself, which moves to a session of its own where
+// no terminal signal reaches, and stands for COMMAND, which runs in this process's
 // group: it stops when COMMAND stops, passes on the signals that it is sent, and
 // ends as COMMAND ended. So shells and timeouts handle it as if COMMAND ran bare,
 // while the supervisor goes on serving what COMMAND left behind.
@@ -61,11 +61,14 @@ struct interpreter {
 	char place[PATH_MAX]; // where the package is, or a prefix of it
 };
 
-static int trouble(const char *what)
+static int trouble(const char *what, const char *advice)
 {
-	fprintf(stderr, "fakeroot-sc: %s: %s\n", what, strerror(errno));
+	fprintf(stderr, "fakeroot-sc: %s: %s: %s\n", what, strerror(errno), advice);
 	return EXIT_TROUBLE;
 }
+
+static const char limits[] = "look at the limits of processes, memory and descriptors (ulimit -a), "
+			     "and at what the sandbox forbids";
 
 // "python -m fakeroot_sc" says which interpreter it is; else it is the one that
 // was installed beside this file.
@@ -81,7 +84,7 @@ static int find_interpreter(int *argc, char ***argv, struct interpreter *found)
 	}
 	ssize_t length = readlink("/proc/self/exe", found->place, PATH_MAX - 1);
 	if (length < 0)
-		return trouble("/proc/self/exe: /proc must be mounted");
+		return trouble("/proc/self/exe", "the proc file system must be mounted on /proc");
 	found->place[length] = '\0';
 	for (int up = 0; up < 2; up++)
 		*strrchr(found->place, '/') = '\0';
@@ -113,11 +116,10 @@ static uint64_t signal_bits(const sigset_t *set)
 static void run_supervisor(const struct interpreter *with, int control, const char *origin,
 			   int argc, char **argv)
 {
-	setpgid(0, 0);
 	fcntl(control, F_SETFD, 0);
 	const char **command = calloc((size_t)argc + 8, sizeof(*command));
 	if (!command)
-		_exit(trouble("starting the supervisor"));
+		_exit(trouble("starting the supervisor", limits));
 	size_t count = 0;
 	command[count++] = with->python;
 	command[count++] = "-I";
@@ -129,7 +131,7 @@ static void run_supervisor(const struct interpreter *with, int control, const ch
 	for (int i = 1; i < argc; i++)
 		command[count++] = argv[i];
 	execvp(with->python, (char *const *)command);
-	_exit(trouble(with->python));
+	_exit(trouble(with->python, "the Python that fakeroot-sc was installed for is needed"));
 }
 
 static void forward(struct front *front, int number)
@@ -142,11 +144,13 @@ static void forward(struct front *front, int number)
 
 static void stop_alike(struct front *front, int number)
 {
+	// Raised while blocked: one that the terminal sent the whole group may be
+	// pending, and SIGCONT clears both. The other order would stop twice.
 	sigset_t only;
 	sigemptyset(&only);
 	sigaddset(&only, number);
-	sigprocmask(SIG_UNBLOCK, &only, NULL);
 	raise(number);
+	sigprocmask(SIG_UNBLOCK, &only, NULL);
 	sigprocmask(SIG_BLOCK, &only, NULL);
 	forward(front, SIGCONT);
 }
@@ -246,8 +250,8 @@ static int hear_child(struct front *front)
 	return -1;
 }
 
-// A signal of the terminal has reached COMMAND as well; one that a process sent
-// was meant for COMMAND.
+// A signal of the terminal has reached COMMAND as well, but for the hang-up, which
+// goes to the session leader alone; one that a process sent was meant for COMMAND.
 static int hear_signal(struct front *front)
 {
 	struct signalfd_siginfo info;
@@ -257,7 +261,7 @@ static int hear_signal(struct front *front)
 	if (number == SIGCHLD)
 		return hear_child(front);
 	front->received |= 1ull << (number - 1);
-	if (info.ssi_code != SI_KERNEL)
+	if (info.ssi_code != SI_KERNEL || (number == SIGHUP && getsid(0) == getpid()))
 		forward(front, number);
 	return -1;
 }
@@ -281,10 +285,12 @@ static int stand_for_command(struct front *front)
 	}
 }
 
-// A reader of COMMAND's output waits for every holder of the pipe; only standard
-// error is kept, for messages.
-static void let_go_of_descriptors(const struct front *front)
+// A reader of COMMAND's output waits for every holder of the pipe, an unmounter for
+// every user of the directory. Only standard error is kept, for messages.
+static void let_go(const struct front *front)
 {
+	if (chdir("/") < 0)
+		return;
 	int low = front->control < front->signals ? front->control : front->signals;
 	int high = front->control < front->signals ? front->signals : front->control;
 	close(0);
@@ -296,8 +302,21 @@ static void let_go_of_descriptors(const struct front *front)
 	syscall(SYS_close_range, high + 1, UINT_MAX, 0);
 }
 
+// Which of the first three descriptors are closed, bit n for descriptor n. They are
+// filled, or the next descriptor opened would pass for one of them; COMMAND gets
+// them closed again.
+static unsigned fill_standard_descriptors(void)
+{
+	unsigned closed = 0;
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) == fd)
+			closed |= 1u << fd;
+	return closed;
+}
+
 int main(int argc, char **argv)
 {
+	unsigned closed = fill_standard_descriptors();
 	struct interpreter with;
 	int error = find_interpreter(&argc, &argv, &with);
 	if (error)
@@ -311,23 +330,23 @@ int main(int argc, char **argv)
 
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return trouble("socketpair");
+		return trouble("socketpair(2)", limits);
 	char origin[128];
-	snprintf(origin, sizeof(origin), "%d:%d:%llu:%llu", ends[1], (int)getpgrp(),
-		 (unsigned long long)signal_bits(&before), (unsigned long long)ignored);
+	snprintf(origin, sizeof(origin), "%d:%llu:%llu:%u", ends[1],
+		 (unsigned long long)signal_bits(&before), (unsigned long long)ignored, closed);
 
 	// Should the supervisor die, COMMAND becomes this process's to end.
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	struct front front = {.control = ends[0]};
 	front.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (front.signals < 0)
-		return trouble("signalfd");
+		return trouble("signalfd(2)", limits);
 	front.supervisor = fork();
 	if (front.supervisor == 0)
 		run_supervisor(&with, ends[1], origin, argc, argv);
 	if (front.supervisor < 0)
-		return trouble("fork");
+		return trouble("fork(2)", limits);
 	close(ends[1]);
-	let_go_of_descriptors(&front);
+	let_go(&front);
 	return stand_for_command(&front);
 }

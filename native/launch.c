@@ -7,6 +7,7 @@
 #include "scope.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
 #include <poll.h>
@@ -31,7 +32,7 @@ static bool bit(uint64_t set, int signal)
 	return set >> (signal - 1) & 1;
 }
 
-void launch_restore(const struct launch_origin *origin)
+static void restore(const struct launch_origin *origin)
 {
 	sigset_t mask;
 	sigemptyset(&mask);
@@ -41,7 +42,9 @@ void launch_restore(const struct launch_origin *origin)
 		if (bit(origin->signal_mask, number))
 			sigaddset(&mask, number);
 	}
-	setpgid(0, origin->process_group);
+	for (int fd = 0; fd <= 2; fd++)
+		if (origin->closed >> fd & 1)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
@@ -119,30 +122,33 @@ static void check_round_trip(int channel)
 
 // execvp(3) reports EACCES when a directory of PATH may not be searched, though
 // COMMAND is nowhere: a shell says "not found" then.
-static void execute(const struct launch_plan *plan)
+static bool is_nowhere(const char *name)
 {
-	const char *name = plan->argv[0];
-	environ = (char **)plan->envp;
-	execvp(name, plan->argv);
-	if (errno != EACCES || strchr(name, '/'))
-		return;
 	const char *path = getenv("PATH");
+	if (strchr(name, '/'))
+		return false;
 	while (path && *path) {
 		char file[PATH_MAX];
 		size_t length = strcspn(path, ":");
 		snprintf(file, sizeof(file), "%.*s/%s", (int)length, path, name);
-		if (access(file, F_OK) == 0) {
-			errno = EACCES;
-			return;
-		}
+		if (access(file, F_OK) == 0)
+			return false;
 		path += length + (path[length] == ':');
 	}
-	errno = ENOENT;
+	return true;
+}
+
+int launch_execute(char *const *argv, char *const *envp, const struct launch_origin *origin)
+{
+	restore(origin);
+	environ = (char **)envp;
+	execvp(argv[0], argv);
+	int error = errno;
+	return error == EACCES && is_nowhere(argv[0]) ? ENOENT : error;
 }
 
 static void run_child(const struct launch_plan *plan, int channel)
 {
-	launch_restore(&plan->origin);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(channel, LAUNCH_NO_PRIVS);
 	int listener = install_filter(plan);
@@ -153,8 +159,8 @@ static void run_child(const struct launch_plan *plan, int channel)
 	close(listener);
 	check_round_trip(channel);
 	report(channel, LAUNCH_NONE, 0);
-	execute(plan);
-	fail(channel, LAUNCH_EXECUTE);
+	report(channel, LAUNCH_EXECUTE, launch_execute(plan->argv, plan->envp, &plan->origin));
+	_exit(127);
 }
 
 // Receives one report, with the descriptor it may carry in *fd_ret. Returns
@@ -228,6 +234,10 @@ enum launch_stage launch(struct session *session, const struct launch_plan *plan
 		run_child(plan, ends[1]);
 	int failure = errno;
 	close(ends[1]);
+	// Out of the terminal's reach, and no longer one that could continue COMMAND's
+	// process group in the kernel's eyes: it must count as orphaned when only we
+	// are left (setpgid(2)).
+	setsid();
 	if (child < 0) {
 		*error_ret = failure;
 		return LAUNCH_PREPARE;

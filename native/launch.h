@@ -15,6 +15,7 @@
 	X(NONE)     /* started */                                                                  \
 	X(PREPARE)  /* descriptors, memory, processes, of the supervisor itself */                 \
 	X(PROC)     /* /proc is not there */                                                       \
+	X(STATX)    /* statx() is refused */                                                       \
 	X(NO_PRIVS) /* prctl(PR_SET_NO_NEW_PRIVS) */                                               \
 	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
 	X(HANDOVER) /* sending the listener to the supervisor */                                   \
@@ -30,9 +31,9 @@ enum launch_stage {
 
 // What COMMAND inherits from the process that the user started.
 struct launch_origin {
-	pid_t process_group;
 	uint64_t signal_mask;     // bit n-1 for signal n, as in /proc/PID/status
 	uint64_t ignored_signals; // likewise
+	unsigned closed;          // bit n: descriptor n, 0 to 2, is closed
 };
 
 struct launch_plan {
@@ -49,7 +50,8 @@ struct launch_plan {
 enum launch_stage launch(struct session *session, const struct launch_plan *plan,
 			 pid_t *command_ret, int *error_ret);
 
-// Gives the calling process what COMMAND inherits, for an execve() in its place.
-void launch_restore(const struct launch_origin *origin);
+// Executes COMMAND in the calling process, with what it inherits. Returns the errno
+// of its failure.
+int launch_execute(char *const *argv, char *const *envp, const struct launch_origin *origin);
 
 #endif

@@ -83,6 +83,8 @@ int metadata_store(struct session *session, const struct inode_record *record)
 		inode_table_remove(&session->table, kept.identity.dev, kept.identity.ino);
 		return 0;
 	}
+	if (kept.fields & INODE_TYPE)
+		atomic_store(&session->devices, true);
 	return inode_table_put(&session->table, &kept);
 }
 

@@ -237,12 +237,12 @@ static char **string_array(PyObject *list)
 
 static int parse_origin(PyObject *tuple, struct launch_origin *origin)
 {
-	int group;
 	unsigned long long mask, ignored;
-	if (!PyArg_ParseTuple(tuple, "iKK", &group, &mask, &ignored))
+	unsigned closed;
+	if (!PyArg_ParseTuple(tuple, "KKI", &mask, &ignored, &closed))
 		return -1;
 	*origin = (struct launch_origin){
-		.process_group = group, .signal_mask = mask, .ignored_signals = ignored};
+		.signal_mask = mask, .ignored_signals = ignored, .closed = closed};
 	return 0;
 }
 
@@ -298,7 +298,11 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	plan.filter_size = (size_t)filter_size;
 
 	int error = session_create(&session);
-	enum launch_stage stage = error == -ENOENT ? LAUNCH_PROC : LAUNCH_PREPARE;
+	enum launch_stage stage = LAUNCH_PREPARE;
+	if (error == -ENOENT)
+		stage = LAUNCH_PROC;
+	if (error == -EPERM || error == -ENOSYS)
+		stage = LAUNCH_STATX;
 	if (!error) {
 		session.unknown_is_real = unknown_is_real;
 		session.pass = pass;
@@ -314,19 +318,27 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	return launch_result(stage, error < 0 ? -error : error);
 }
 
-static PyObject *core_restore(PyObject *module, PyObject *args)
+static PyObject *core_execute(PyObject *module, PyObject *args)
 {
 	(void)module;
 	struct launch_origin origin;
 	int control;
-	PyObject *tuple;
-	if (!PyArg_ParseTuple(args, "O!i", &PyTuple_Type, &tuple, &control) ||
+	PyObject *argv, *env, *tuple;
+	if (!PyArg_ParseTuple(args, "O!O!O!i", &PyList_Type, &argv, &PyList_Type, &env,
+			      &PyTuple_Type, &tuple, &control) ||
 	    parse_origin(tuple, &origin) < 0)
 		return NULL;
-	control_send(control, CONTROL_STARTED, getpid());
-	fcntl(control, F_SETFD, FD_CLOEXEC);
-	launch_restore(&origin);
-	Py_RETURN_NONE;
+	char **arguments = string_array(argv);
+	char **environment = arguments ? string_array(env) : NULL;
+	int error = 0;
+	if (environment) {
+		control_send(control, CONTROL_STARTED, getpid());
+		fcntl(control, F_SETFD, FD_CLOEXEC);
+		error = launch_execute(arguments, environment, &origin);
+	}
+	PyMem_Free(arguments);
+	PyMem_Free(environment);
+	return error ? PyLong_FromLong(error) : NULL;
 }
 
 static PyObject *core_in_session(PyObject *module, PyObject *unused)
@@ -540,7 +552,7 @@ static PyType_Spec table_spec = {
 
 static PyMethodDef functions[] = {
 	{"run", core_run, METH_VARARGS, NULL},
-	{"restore", core_restore, METH_VARARGS, NULL},
+	{"execute", core_execute, METH_VARARGS, NULL},
 	{"in_session", core_in_session, METH_NOARGS, NULL},
 	{"remember", core_remember, METH_VARARGS, NULL},
 	{"shown", core_shown, METH_VARARGS, NULL},

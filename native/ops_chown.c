@@ -8,17 +8,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#define LEAVE_ID UINT32_MAX
-
-static uint32_t id_argument(const struct request *request, int position)
-{
-	uint32_t id = (uint32_t)request_arg(request, position);
-	if (request->row->variant != VARIANT_IDS16)
-		return id;
-	// low2highuid(), <linux/highuid.h>
-	return (uint16_t)id == 0xffff ? LEAVE_ID : (uint16_t)id;
-}
-
 // chown_common(): whoever calls it, a file that is no directory loses set-user-ID,
 // and set-group-ID where the group may execute (without that bit it stands for
 // mandatory locking, which only the privileged keep).
@@ -46,11 +35,11 @@ static int remember_owner(struct session *session, struct subject *subject, uint
 		record.fields |= INODE_MODE;
 		record.mode = (record.mode & RULES_TYPE_MASK) | (mode & RULES_MODE_MASK);
 	}
-	if (uid != LEAVE_ID) {
+	if (uid != REQUEST_LEAVE_ID) {
 		record.fields |= INODE_UID;
 		record.uid = uid;
 	}
-	if (gid != LEAVE_ID) {
+	if (gid != REQUEST_LEAVE_ID) {
 		record.fields |= INODE_GID;
 		record.gid = gid;
 	}
@@ -63,7 +52,7 @@ void op_chown(struct request *request, struct outcome *outcome)
 	int result = change_begin(request, false, &subject);
 	if (!result)
 		result = remember_owner(request->session, &subject,
-					id_argument(request, request->row->uid),
-					id_argument(request, request->row->gid));
+					request_id(request, request->row->uid),
+					request_id(request, request->row->gid));
 	change_outcome(outcome, result);
 }

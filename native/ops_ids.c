@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading credentials(7): every process is root, in root's group alone.
+// credentials(7): every process is root, in root's group alone.
 #include "attach.h"
 #include "request.h"
 
@@ -38,4 +38,22 @@ void op_getgroups(struct request *request, struct outcome *outcome)
 	outcome_copy_out(outcome, request->args[request->row->list], &root,
 			 request->row->variant == VARIANT_IDS16 ? 2 : 4);
 	outcome->value = count;
+}
+
+// posix_spawn(3) with POSIX_SPAWN_RESETIDS, which GNU make uses, sets the effective
+// ids to what getuid(2) has just shown.
+void op_setid(struct request *request, struct outcome *outcome)
+{
+	const struct syscall_row *row = request->row;
+	const int positions[] = {row->real, row->effective, row->saved};
+	bool only_one = row->effective < 0;
+	for (int i = 0; i < 3; i++) {
+		uint32_t id = request_id(request, positions[i]);
+		bool left = id == REQUEST_LEAVE_ID && !(only_one && i == 0);
+		if (id != 0 && !left) {
+			outcome_continue(outcome);
+			return;
+		}
+	}
+	outcome_value(outcome, 0);
 }

@@ -4,6 +4,7 @@
 #ifndef FSC_OUTCOME_H
 #define FSC_OUTCOME_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ enum outcome_kind {
 
 struct outcome_copy {
 	uint64_t address; // in the target
-	uint16_t offset;  // in data
-	uint16_t size;
+	uint32_t offset;  // in data, or in owned
+	uint32_t size;
 };
 
 struct outcome {
@@ -29,6 +30,7 @@ struct outcome {
 	int64_t value;
 	unsigned copies;
 	struct outcome_copy copy[OUTCOME_COPIES];
+	unsigned char *owned; // instead of data, for what is larger; freed once answered
 	unsigned char data[OUTCOME_DATA];
 };
 
@@ -37,6 +39,7 @@ static inline void outcome_value(struct outcome *outcome, int64_t value)
 	outcome->kind = OUTCOME_VALUE;
 	outcome->value = value;
 	outcome->copies = 0;
+	outcome->owned = NULL;
 }
 
 // error: 0 for success, or a negative errno, as helpers return it.
@@ -45,6 +48,7 @@ static inline void outcome_result(struct outcome *outcome, int error)
 	outcome->kind = error ? OUTCOME_ERRNO : OUTCOME_VALUE;
 	outcome->value = -error;
 	outcome->copies = 0;
+	outcome->owned = NULL;
 }
 
 static inline void outcome_continue(struct outcome *outcome)
@@ -52,6 +56,7 @@ static inline void outcome_continue(struct outcome *outcome)
 	outcome->kind = OUTCOME_CONTINUE;
 	outcome->value = 0;
 	outcome->copies = 0;
+	outcome->owned = NULL;
 }
 
 // Adds bytes to copy out; the caller stays within OUTCOME_COPIES and OUTCOME_DATA.
@@ -62,14 +67,26 @@ static inline void outcome_copy_out(struct outcome *outcome, uint64_t address, c
 		outcome_value(outcome, 0);
 		outcome->kind = OUTCOME_COPY_OUT;
 	}
-	uint16_t offset = 0;
+	uint32_t offset = 0;
 	if (outcome->copies > 0) {
 		const struct outcome_copy *last = &outcome->copy[outcome->copies - 1];
-		offset = (uint16_t)(last->offset + last->size);
+		offset = last->offset + last->size;
 	}
 	outcome->copy[outcome->copies++] =
 		(struct outcome_copy){.address = address, .offset = offset, .size = size};
 	memcpy(outcome->data + offset, bytes, size);
+}
+
+// Copies out bytes from malloc(3), which the outcome owns from then on; the call
+// returns their number.
+static inline void outcome_copy_out_owned(struct outcome *outcome, uint64_t address,
+					  unsigned char *bytes, uint32_t size)
+{
+	outcome_value(outcome, size);
+	outcome->kind = OUTCOME_COPY_OUT;
+	outcome->copies = 1;
+	outcome->copy[0] = (struct outcome_copy){.address = address, .size = size};
+	outcome->owned = bytes;
 }
 
 #endif

@@ -32,6 +32,20 @@ static inline int request_flags(const struct request *request)
 		     request->row->implied_flags);
 }
 
+#define REQUEST_LEAVE_ID UINT32_MAX
+
+// An id argument; -1, in whichever width, is REQUEST_LEAVE_ID, as is one that the
+// call has not. low2highuid(), <linux/highuid.h>
+static inline uint32_t request_id(const struct request *request, int position)
+{
+	if (position < 0)
+		return REQUEST_LEAVE_ID;
+	uint32_t id = (uint32_t)request->args[position];
+	if (request->row->variant != VARIANT_IDS16)
+		return id;
+	return (uint16_t)id == 0xffff ? REQUEST_LEAVE_ID : (uint16_t)id;
+}
+
 // Whether the flags argument carries only what the call accepts.
 static inline bool request_flags_valid(const struct request *request)
 {
@@ -46,6 +60,9 @@ void op_chmod(struct request *request, struct outcome *outcome);
 void op_getid(struct request *request, struct outcome *outcome);
 void op_getresid(struct request *request, struct outcome *outcome);
 void op_getgroups(struct request *request, struct outcome *outcome);
+void op_setid(struct request *request, struct outcome *outcome);
+void op_set_acl(struct request *request, struct outcome *outcome);
+void op_getdents(struct request *request, struct outcome *outcome);
 void op_unlink(struct request *request, struct outcome *outcome);
 void op_rename(struct request *request, struct outcome *outcome);
 void op_view(struct request *request, struct outcome *outcome);

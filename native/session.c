@@ -50,6 +50,15 @@ static int find_proc(struct session *session)
 	return 0;
 }
 
+// Old container profiles refuse statx(2). libc would make do without it, but there
+// is no birth time to be had another way.
+static int require_statx(void)
+{
+	struct statx self;
+	long result = syscall(SYS_statx, AT_FDCWD, "/proc/self", 0, STATX_INO, &self);
+	return result < 0 && (errno == EPERM || errno == ENOSYS) ? -errno : 0;
+}
+
 // How this kernel behaves where kernels differ, found by trying.
 static void probe_kernel(struct session *session)
 {
@@ -71,7 +80,9 @@ int session_create(struct session *session)
 	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
 		pthread_mutex_init(&session->inode_locks[i], NULL);
 	probe_kernel(session);
-	int error = find_proc(session);
+	int error = require_statx();
+	if (!error)
+		error = find_proc(session);
 	if (error)
 		return error;
 	error = mounts_open(session);

@@ -49,6 +49,7 @@ struct session {
 	// A target has changed its root, its mounts or its mount namespace: from
 	// then on absolute paths are walked from each target's own root.
 	atomic_bool views;
+	atomic_bool devices; // some record shows another type than the real one
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
 	dev_t proc_dev; // the device of /proc
@@ -65,7 +66,7 @@ struct session {
 };
 
 // Makes an empty session. Returns 0, or a negative errno: -ENOENT for a missing
-// /proc, -ENOMEM, -EMFILE.
+// /proc, -EPERM or -ENOSYS for a refused statx(2), -ENOMEM, -EMFILE.
 int session_create(struct session *session);
 void session_destroy(struct session *session);
 

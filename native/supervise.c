@@ -15,11 +15,13 @@
 struct life {
 	struct session *session;
 	pid_t command; // 0 once it has ended
+	bool stopped;  // COMMAND is
 };
 
 static void command_changed(struct life *life, int status)
 {
 	int control = life->session->control;
+	life->stopped = WIFSTOPPED(status);
 	if (WIFSTOPPED(status)) {
 		control_send(control, CONTROL_STOPPED, WSTOPSIG(status));
 		return;
@@ -49,7 +51,10 @@ static void hear_front(struct life *life)
 	struct control_message message;
 	ssize_t size = recv(life->session->control, &message, sizeof(message), MSG_DONTWAIT);
 	if (size >= CONTROL_HEAD) {
-		if (message.kind == CONTROL_SIGNAL && life->command > 0)
+		// Whoever continues a job sends its whole group SIGCONT, COMMAND included;
+		// a second one, late, would undo the next stop.
+		if (message.kind == CONTROL_SIGNAL && life->command > 0 &&
+		    (message.value != SIGCONT || life->stopped))
 			kill(life->command, message.value);
 		return;
 	}
@@ -87,8 +92,10 @@ void supervise(struct session *session, pid_t command)
 		if (events[0].revents)
 			while (read(changes, &info, sizeof(info)) > 0)
 				;
-		if (events[1].revents)
+		if (events[1].revents) {
+			reap(&life);
 			hear_front(&life);
+		}
 		if (events[2].revents & POLLHUP)
 			served = false;
 		if (events[3].revents & (POLLPRI | POLLERR))

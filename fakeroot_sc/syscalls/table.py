@@ -293,6 +293,78 @@ def _ids() -> Iterator[Syscall]:
     yield row("getgroups32", "getgroups", groups, i386=205, variant="ids32")
 
 
+def _set_ids() -> Iterator[Syscall]:
+    reason = "succeeds where it sets the ids that are shown (root's), else goes to the kernel"
+    triple = ("real", "effective", "saved")
+    for name, arguments, x86_64, ids16, ids32 in (
+        ("setuid", triple[:1], 105, 23, 213),
+        ("setgid", triple[:1], 106, 46, 214),
+        ("setreuid", triple[:2], 113, 70, 203),
+        ("setregid", triple[:2], 114, 71, 204),
+        ("setresuid", triple, 117, 164, 208),
+        ("setresgid", triple, 119, 170, 210),
+    ):
+
+        def row(
+            name: str, variant: str, arguments: tuple[str, ...] = arguments, **number: int
+        ) -> Syscall:
+            return Syscall(
+                name=name,
+                family="ids",
+                operation="setid",
+                arguments=arguments,
+                variant=variant,
+                reason=reason,
+                **number,  # type: ignore[arg-type]
+            )
+
+        yield row(name, "ids32", x86_64=x86_64)
+        yield row(name, "ids16", i386=ids16)
+        yield row(name + "32", "ids32", i386=ids32)
+
+
+def _acls() -> Iterator[Syscall]:
+    reason = (
+        "an access ACL that says no more than a mode does is set as chmod would; "
+        "everything else goes to the kernel"
+    )
+    for name, target, implied, x86_64, i386 in (
+        ("setxattr", "path", 0, 188, 226),
+        ("lsetxattr", "path", AT_SYMLINK_NOFOLLOW, 189, 227),
+        ("fsetxattr", "fd", 0, 190, 228),
+    ):
+        yield Syscall(
+            name=name,
+            family="xattr",
+            operation="set_acl",
+            arguments=(target, "xattr_name", "value", "size", "xattr_flags"),
+            subject=Subject.DESCRIPTOR if target == "fd" else Subject.FILE,
+            implied_flags=implied,
+            x86_64=x86_64,
+            i386=i386,
+            reason=reason,
+        )
+
+
+def _listings() -> Iterator[Syscall]:
+    for name, variant, x86_64, i386 in (
+        ("getdents64", "dirent64", 217, 220),
+        ("getdents", "dirent", 78, None),
+    ):
+        yield Syscall(
+            name=name,
+            family="listings",
+            operation="getdents",
+            arguments=("fd", "buffer", "size"),
+            subject=Subject.DESCRIPTOR,
+            variant=variant,
+            passes=True,
+            x86_64=x86_64,
+            i386=i386,
+            reason="shows the type of remembered devices; where there are none, goes to the kernel",
+        )
+
+
 def _entries() -> Iterator[Syscall]:
     reason = "retires the record of a file whose last link has gone"
 
@@ -359,6 +431,9 @@ TABLE: tuple[Syscall, ...] = (
     *_chmod(),
     *_mknod(),
     *_ids(),
+    *_set_ids(),
+    *_acls(),
+    *_listings(),
     *_entries(),
     *_views(),
 )

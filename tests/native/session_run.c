@@ -57,7 +57,6 @@ int main(int argc, char **argv)
 		.envp = environ,
 		.filter = filter,
 		.filter_size = read_filter(argv[1], filter, sizeof(filter)),
-		.origin = {.process_group = getpgrp()},
 	};
 	sigset_t all;
 	sigfillset(&all);

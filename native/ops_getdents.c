@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// getdents(2): a remembered device lists as the device, not as the regular file
+// that stands for it, which find(1), rsync(1) and others believe without a stat.
+//
+// The kernel lists every directory as long as no device is remembered. After that,
+// the supervisor reads the directory in the target's place: through the target's
+// own open file, whose position moves along (pidfd_getfd(2), Linux 5.6), or, where
+// a container profile forbids that, through one of its own that it gives the target
+// in place of the old one, if the directory does have devices.
+#include "answer.h"
+#include "kernel.h"
+#include "metadata.h"
+#include "request.h"
+#include "resolve.h"
+#include "scope.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LISTING_MOST ((size_t)1 << 16) // bytes read at a time; libc asks for 32 KiB
+
+struct listing {
+	int fd;
+	unsigned char *bytes;
+	long size;
+	bool shows_devices;
+};
+
+// Where an entry keeps what matters, <linux/dirent.h>, fs/readdir.c
+struct dirent_layout {
+	size_t name_at;
+	bool type_last; // in the entry's last byte, else in front of the name
+	long number;    // the x86-64 call that writes it
+};
+
+static const struct dirent_layout *layout_of(int variant)
+{
+	static const struct dirent_layout dirent64 = {19, false, SYS_getdents64};
+	static const struct dirent_layout dirent = {18, true, SYS_getdents};
+	return variant == VARIANT_DIRENT64 ? &dirent64 : &dirent;
+}
+
+#define LENGTH_AT 16 // behind the inode number and the offset, 8 bytes each
+
+// The type to show for an entry that the kernel calls a regular file, or 0.
+static unsigned char remembered_type(struct session *session, int directory, uint64_t dev,
+				     uint64_t ino, const char *name)
+{
+	struct statx real;
+	struct inode_record record;
+	if (!metadata_may_know(session, dev, ino) ||
+	    statx(directory, name, AT_SYMLINK_NOFOLLOW, RESOLVE_ATTRIBUTES, &real) < 0 ||
+	    !metadata_find(session, &real, &record) || !(record.fields & INODE_TYPE))
+		return 0;
+	return (unsigned char)IFTODT(record.mode);
+}
+
+static void show_types(struct session *session, const struct dirent_layout *layout,
+		       struct listing *listing)
+{
+	struct stat directory;
+	if (fstat(listing->fd, &directory) < 0)
+		return;
+	for (long at = 0; at < listing->size;) {
+		unsigned char *entry = listing->bytes + at;
+		uint16_t length;
+		uint64_t ino;
+		memcpy(&length, entry + LENGTH_AT, sizeof(length));
+		memcpy(&ino, entry, sizeof(ino));
+		unsigned char *type = layout->type_last ? entry + length - 1
+							: entry + layout->name_at - 1;
+		const char *name = (const char *)entry + layout->name_at;
+		if (*type == DT_REG) {
+			unsigned char shown = remembered_type(session, listing->fd,
+							      directory.st_dev, ino, name);
+			if (shown) {
+				*type = shown;
+				listing->shows_devices = true;
+			}
+		}
+		at += length;
+	}
+}
+
+static void read_listing(struct request *request, struct listing *listing)
+{
+	const struct dirent_layout *layout = layout_of(request->row->variant);
+	size_t room = (uint32_t)request->args[request->row->size];
+	if (room > LISTING_MOST)
+		room = LISTING_MOST;
+	listing->bytes = malloc(room ? room : 1);
+	listing->size = listing->bytes ? syscall(layout->number, listing->fd, listing->bytes, room)
+				       : -1;
+	if (listing->size < 0)
+		listing->size = -errno;
+	else
+		show_types(request->session, layout, listing);
+}
+
+static int thread_group(pid_t tid)
+{
+	char line[128];
+	int group = tid;
+	snprintf(line, sizeof(line), "/proc/%d/status", tid);
+	FILE *status = fopen(line, "re");
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "Tgid: %d", &group) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return group;
+}
+
+// A descriptor of the very open file that the target has, or -errno.
+static int share_open_file(const struct request *request, int number)
+{
+	SCOPED_FD process = (int)syscall(SYS_pidfd_open, request->tid, 0);
+	if (process < 0) // a thread that leads no group
+		process = (int)syscall(SYS_pidfd_open, thread_group(request->tid), 0);
+	if (process < 0)
+		return -errno;
+	int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+// Opens the same directory anew, at the same position. Returns a descriptor or
+// -errno; *flags_ret: the O_* flags of the target's.
+static int open_again(const struct request *request, int number, unsigned *flags_ret)
+{
+	char line[128];
+	long long position = -1;
+	snprintf(line, sizeof(line), "/proc/%d/fdinfo/%d", request->tid, number);
+	FILE *info = fopen(line, "re");
+	if (!info)
+		return -errno;
+	while (fgets(line, sizeof(line), info)) {
+		sscanf(line, "pos: %lld", &position);
+		sscanf(line, "flags: %o", flags_ret);
+	}
+	fclose(info);
+	snprintf(line, sizeof(line), "/proc/%d/fd/%d", request->tid, number);
+	SCOPED_FD fd = open(line, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || position < 0 || *flags_ret & O_PATH || lseek(fd, position, SEEK_SET) < 0)
+		return -EBADF;
+	return fd_release(&fd);
+}
+
+static bool replace_open_file(const struct request *request, int fd, int number, unsigned flags)
+{
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.srcfd = (uint32_t)fd,
+		.newfd = (uint32_t)number,
+		.newfd_flags = flags & O_CLOEXEC,
+		.flags = SECCOMP_ADDFD_FLAG_SETFD,
+	};
+	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0;
+}
+
+static void list_shared(struct request *request, struct listing *listing, struct outcome *outcome)
+{
+	read_listing(request, listing);
+	if (listing->size < 0)
+		outcome_result(outcome, (int)listing->size);
+	else
+		outcome_copy_out_owned(outcome, request->args[request->row->buffer],
+				       listing->bytes, (uint32_t)listing->size);
+	if (listing->size >= 0)
+		listing->bytes = NULL;
+}
+
+static void list_anew(struct request *request, struct listing *listing, struct outcome *outcome)
+{
+	unsigned flags = 0;
+	int number = (int)request->args[request->row->fd];
+	listing->fd = open_again(request, number, &flags);
+	if (listing->fd < 0)
+		return;
+	read_listing(request, listing);
+	if (listing->size <= 0 || !listing->shows_devices ||
+	    !replace_open_file(request, listing->fd, number, flags))
+		return;
+	outcome_copy_out_owned(outcome, request->args[request->row->buffer], listing->bytes,
+			       (uint32_t)listing->size);
+	listing->bytes = NULL;
+}
+
+static void listing_release(struct listing *listing)
+{
+	scope_close(&listing->fd);
+	free(listing->bytes);
+}
+
+void op_getdents(struct request *request, struct outcome *outcome)
+{
+	outcome_continue(outcome);
+	if (!atomic_load(&request->session->devices))
+		return;
+	SCOPED(listing_release) struct listing listing = {.fd = -1};
+	listing.fd = share_open_file(request, (int)request->args[request->row->fd]);
+	if (listing.fd >= 0 && notification_valid(request))
+		list_shared(request, &listing, outcome);
+	else if (listing.fd < 0 && listing.fd != -EBADF)
+		list_anew(request, &listing, outcome);
+}
