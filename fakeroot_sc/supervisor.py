@@ -36,8 +36,11 @@ def _environment() -> list[bytes]:
     That of the front process, to the byte: in a C locale the interpreter sets
     LC_CTYPE in its own (PEP 538).
     """
-    with open(f"/proc/{os.getppid()}/environ", "rb") as file:
-        environment = file.read().split(b"\0")[:-1]
+    try:
+        with open(f"/proc/{os.getppid()}/environ", "rb") as file:
+            environment = file.read().split(b"\0")[:-1]
+    except OSError:
+        environment = [name + b"=" + value for name, value in os.environb.items()]
     if not any(entry.startswith(b"FAKEROOTKEY=") for entry in environment):
         environment.append(b"FAKEROOTKEY=%d" % os.getpid())
     return environment

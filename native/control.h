@@ -16,6 +16,7 @@ enum control_kind {
 	CONTROL_EXITED,  // supervisor: COMMAND ended with exit status value
 	CONTROL_KILLED,  // supervisor: signal value ended COMMAND
 	CONTROL_SIGNAL,  // front: send signal value to COMMAND
+	CONTROL_RESUME,  // front: it was continued, and COMMAND is to be
 };
 
 struct control_message {

@@ -134,9 +134,9 @@ static void run_supervisor(const struct interpreter *with, int control, const ch
 	_exit(trouble(with->python, "the Python that fakeroot-sc was installed for is needed"));
 }
 
-static void forward(struct front *front, int number)
+static void forward(struct front *front, enum control_kind kind, int number)
 {
-	struct control_message message = {.kind = CONTROL_SIGNAL, .value = number};
+	struct control_message message = {.kind = kind, .value = number};
 	// Without a supervisor on the socket, COMMAND took its place (nested use).
 	if (send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL) < 0)
 		kill(front->supervisor, number);
@@ -152,7 +152,12 @@ static void stop_alike(struct front *front, int number)
 	raise(number);
 	sigprocmask(SIG_UNBLOCK, &only, NULL);
 	sigprocmask(SIG_BLOCK, &only, NULL);
-	forward(front, SIGCONT);
+	// What continued us is no further signal to be passed on.
+	const struct timespec at_once = {0};
+	sigemptyset(&only);
+	sigaddset(&only, SIGCONT);
+	sigtimedwait(&only, NULL, &at_once);
+	forward(front, CONTROL_RESUME, SIGCONT);
 }
 
 // Shells look at how a job ended: one that died of ^C ends a script, too.
@@ -262,7 +267,7 @@ static int hear_signal(struct front *front)
 		return hear_child(front);
 	front->received |= 1ull << (number - 1);
 	if (info.ssi_code != SI_KERNEL || (number == SIGHUP && getsid(0) == getpid()))
-		forward(front, number);
+		forward(front, CONTROL_SIGNAL, number);
 	return -1;
 }
 

@@ -53,8 +53,9 @@ static void hear_front(struct life *life)
 	if (size >= CONTROL_HEAD) {
 		// Whoever continues a job sends its whole group SIGCONT, COMMAND included;
 		// a second one, late, would undo the next stop.
-		if (message.kind == CONTROL_SIGNAL && life->command > 0 &&
-		    (message.value != SIGCONT || life->stopped))
+		bool wanted = message.kind == CONTROL_SIGNAL ||
+			      (message.kind == CONTROL_RESUME && life->stopped);
+		if (wanted && life->command > 0)
 			kill(life->command, message.value);
 		return;
 	}

@@ -29,7 +29,9 @@ def width(row: Syscall) -> int:
 
 
 def rows(session: Session, operation: str) -> list[Syscall]:
-    found = [row for row in harness.rows_of(session.abi, "ids") if row.operation == operation]
+    families = ("ids", "setids")
+    every = [row for family in families for row in harness.rows_of(session.abi, family)]
+    found = [row for row in every if row.operation == operation]
     assert found
     return found
 
@@ -103,3 +105,18 @@ def test_the_process_s_real_ids_are_untouched(fake64: Session) -> None:
     status = Path(f"/proc/{fake64.ok('getpid')}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("Uid:"))
     assert set(line.split()[1:]) == {str(os.getuid())}
+
+
+def test_setting_the_ids_that_are_shown_succeeds(fake: Session) -> None:
+    for row in rows(fake, "setid"):
+        for ids in product((0, -1), repeat=len(row.arguments)):
+            if ids != (-1,):
+                assert fake.ok(row, *map(garbled, ids)) == 0
+
+
+def test_setting_other_ids_is_left_to_the_kernel(fake: Session) -> None:
+    for row in rows(fake, "setid"):
+        fake.fails(errno.EPERM, row, *[0x1234] * len(row.arguments))
+    for row in rows(fake, "setid"):
+        if len(row.arguments) == 1:
+            fake.fails(errno.EINVAL, row, -1)

@@ -310,7 +310,7 @@ def _set_ids() -> Iterator[Syscall]:
         ) -> Syscall:
             return Syscall(
                 name=name,
-                family="ids",
+                family="setids",
                 operation="setid",
                 arguments=arguments,
                 variant=variant,
