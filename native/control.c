@@ -13,6 +13,14 @@ void control_send(int control, enum control_kind kind, int value)
 		send(control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
 }
 
+void control_send_stop(int control, int signal, uint32_t serial)
+{
+	struct control_message message = {
+		.kind = CONTROL_STOPPED, .value = signal, .serial = serial};
+	if (control >= 0)
+		send(control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
+}
+
 void control_text(int control, const char *text)
 {
 	struct control_message message = {.kind = CONTROL_TEXT};

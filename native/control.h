@@ -12,23 +12,25 @@
 enum control_kind {
 	CONTROL_TEXT,    // supervisor: a line for standard error, in text
 	CONTROL_STARTED, // supervisor: COMMAND runs as process value
-	CONTROL_STOPPED, // supervisor: signal value stopped COMMAND
+	CONTROL_STOPPED, // supervisor: signal value stopped COMMAND, for the serial-th time
 	CONTROL_EXITED,  // supervisor: COMMAND ended with exit status value
 	CONTROL_KILLED,  // supervisor: signal value ended COMMAND
 	CONTROL_SIGNAL,  // front: send signal value to COMMAND
-	CONTROL_RESUME,  // front: it was continued, and COMMAND is to be
+	CONTROL_RESUME,  // front: it was continued after stop serial, and COMMAND is to be
 };
 
 struct control_message {
 	uint32_t kind;
 	int32_t value;
-	char text[504];
+	uint32_t serial; // of a stop
+	char text[500];
 };
 
-#define CONTROL_HEAD 8 // bytes of a message without text
+#define CONTROL_HEAD 12 // bytes of a message without text
 
 // Sends a message; a front process that has ended is no error.
 void control_send(int control, enum control_kind kind, int value);
+void control_send_stop(int control, int signal, uint32_t serial);
 void control_text(int control, const char *text);
 
 // Warnings that are given once in a session.

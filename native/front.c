@@ -134,15 +134,31 @@ static void run_supervisor(const struct interpreter *with, int control, const ch
 	_exit(trouble(with->python, "the Python that fakeroot-sc was installed for is needed"));
 }
 
-static void forward(struct front *front, enum control_kind kind, int number)
+static void forward(struct front *front, int number)
 {
-	struct control_message message = {.kind = kind, .value = number};
+	struct control_message message = {.kind = CONTROL_SIGNAL, .value = number};
 	// Without a supervisor on the socket, COMMAND took its place (nested use).
 	if (send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL) < 0)
 		kill(front->supervisor, number);
 }
 
-static void stop_alike(struct front *front, int number)
+// Whether COMMAND is stopped now (proc_pid_stat(5)): the supervisor's word may be
+// from before the last SIGCONT.
+static bool is_stopped(pid_t pid)
+{
+	char name[32], line[512];
+	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	scope_close(&fd);
+	if (size <= 0)
+		return false;
+	line[size] = '\0';
+	const char *behind_name = strrchr(line, ')');
+	return behind_name && behind_name[1] == ' ' && behind_name[2] == 'T';
+}
+
+static void stop_alike(int number)
 {
 	// Raised while blocked: one that the terminal sent the whole group may be
 	// pending, and SIGCONT clears both. The other order would stop twice.
@@ -157,7 +173,6 @@ static void stop_alike(struct front *front, int number)
 	sigemptyset(&only);
 	sigaddset(&only, SIGCONT);
 	sigtimedwait(&only, NULL, &at_once);
-	forward(front, CONTROL_RESUME, SIGCONT);
 }
 
 // Shells look at how a job ended: one that died of ^C ends a script, too.
@@ -219,7 +234,12 @@ static int hear_supervisor(struct front *front)
 		front->command = message.value;
 		return -1;
 	case CONTROL_STOPPED:
-		stop_alike(front, message.value);
+		if (!is_stopped(front->command))
+			return -1;
+		stop_alike(message.value);
+		message.kind = CONTROL_RESUME;
+		message.value = SIGCONT;
+		send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
 		return -1;
 	case CONTROL_EXITED:
 		return message.value;
@@ -238,7 +258,8 @@ static int hear_child(struct front *front)
 		if (pid != front->supervisor)
 			continue;
 		if (WIFSTOPPED(status)) {
-			stop_alike(front, WSTOPSIG(status));
+			stop_alike(WSTOPSIG(status));
+			kill(front->supervisor, SIGCONT);
 			continue;
 		}
 		// What it said last comes before the fact that it ended.
@@ -267,7 +288,7 @@ static int hear_signal(struct front *front)
 		return hear_child(front);
 	front->received |= 1ull << (number - 1);
 	if (info.ssi_code != SI_KERNEL || (number == SIGHUP && getsid(0) == getpid()))
-		forward(front, CONTROL_SIGNAL, number);
+		forward(front, number);
 	return -1;
 }
 

@@ -16,6 +16,7 @@ struct life {
 	struct session *session;
 	pid_t command; // 0 once it has ended
 	bool stopped;  // COMMAND is
+	uint32_t stops;
 };
 
 static void command_changed(struct life *life, int status)
@@ -23,7 +24,7 @@ static void command_changed(struct life *life, int status)
 	int control = life->session->control;
 	life->stopped = WIFSTOPPED(status);
 	if (WIFSTOPPED(status)) {
-		control_send(control, CONTROL_STOPPED, WSTOPSIG(status));
+		control_send_stop(control, WSTOPSIG(status), ++life->stops);
 		return;
 	}
 	if (WIFCONTINUED(status))
@@ -52,9 +53,10 @@ static void hear_front(struct life *life)
 	ssize_t size = recv(life->session->control, &message, sizeof(message), MSG_DONTWAIT);
 	if (size >= CONTROL_HEAD) {
 		// Whoever continues a job sends its whole group SIGCONT, COMMAND included;
-		// a second one, late, would undo the next stop.
+		// a second one, late, must not undo the next stop.
 		bool wanted = message.kind == CONTROL_SIGNAL ||
-			      (message.kind == CONTROL_RESUME && life->stopped);
+			      (message.kind == CONTROL_RESUME && life->stopped &&
+			       message.serial == life->stops);
 		if (wanted && life->command > 0)
 			kill(life->command, message.value);
 		return;

@@ -204,10 +204,17 @@ def test_suspend_key_stops_and_fg_continues(prefix: str) -> None:
 
 
 SAYS_CONTINUED = dedent("""
-    import os, signal, sys
-    signal.signal(signal.SIGCONT, lambda number, frame: os.write(1, b"continued\\n"))
+    import os, select, signal, sys
+    wakes, wake = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake) # a handler alone could miss the moment before a read
+    signal.signal(signal.SIGCONT, lambda number, frame: None)
     print(f"ready={os.getpid()}", flush=True)
-    sys.exit(9 if input() == "end" else 1)
+    while True:
+        for fd in select.select([0, wakes], [], [])[0]:
+            text = os.read(fd, 100)
+            if fd == 0:
+                sys.exit(9 if text == b"end\\n" else 1)
+            os.write(1, b"continued\\n")
 """)
 
 
