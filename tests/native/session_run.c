@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct session session;
@@ -31,11 +32,36 @@ static size_t read_filter(const char *name, char *bytes, size_t room)
 	return size;
 }
 
-static int last_status(int control)
+// The supervisor's part, in a process of its own as in a real run.
+static int supervise_command(const struct launch_plan *plan, int control)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+	pid_t command;
+	int error = session_create(&session);
+	if (error) {
+		fprintf(stderr, "session_create: %d\n", error);
+		return 1;
+	}
+	session.python = leave_to_kernel;
+	session.control = control;
+	enum launch_stage stage = launch(&session, plan, &command, &error);
+	if (stage != LAUNCH_NONE) {
+		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);
+		return 1;
+	}
+	supervise(&session, command);
+	return 0;
+}
+
+static int command_status(int control)
 {
 	struct control_message message;
 	int status = 125;
-	while (recv(control, &message, sizeof(message), MSG_DONTWAIT) >= CONTROL_HEAD) {
+	while (recv(control, &message, sizeof(message), 0) >= CONTROL_HEAD) {
 		if (message.kind == CONTROL_EXITED)
 			status = message.value;
 		if (message.kind == CONTROL_KILLED)
@@ -49,7 +75,7 @@ static int last_status(int control)
 int main(int argc, char **argv)
 {
 	static char filter[4096 * 8];
-	int ends[2];
+	int ends[2], supervisor_status;
 	if (argc < 3 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return 125;
 	struct launch_plan plan = {
@@ -58,24 +84,12 @@ int main(int argc, char **argv)
 		.filter = filter,
 		.filter_size = read_filter(argv[1], filter, sizeof(filter)),
 	};
-	sigset_t all;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-
-	int error = session_create(&session);
-	if (error) {
-		fprintf(stderr, "session_create: %d\n", error);
+	pid_t supervisor = fork();
+	if (supervisor == 0)
+		return supervise_command(&plan, ends[0]);
+	close(ends[0]);
+	int status = command_status(ends[1]);
+	if (waitpid(supervisor, &supervisor_status, 0) < 0 || supervisor_status != 0)
 		return 125;
-	}
-	session.python = leave_to_kernel;
-	session.control = ends[0];
-	pid_t command;
-	enum launch_stage stage = launch(&session, &plan, &command, &error);
-	if (stage != LAUNCH_NONE) {
-		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);
-		return 125;
-	}
-	supervise(&session, command);
-	return last_status(ends[1]);
+	return status;
 }
