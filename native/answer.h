@@ -8,9 +8,8 @@
 
 #include <stdbool.h>
 
-// Whether the target is still waiting for this answer (SECCOMP_IOCTL_NOTIF_ID_VALID,
-// Linux 5.0). Only then does its task id name it, and only then were bytes read
-// from its memory its own.
+// Whether the task id still names the target. Only then were bytes read from its
+// memory its own.
 bool notification_valid(const struct request *request);
 
 // Carries out the outcome, and frees what it owns. A target that went away meanwhile is no error.

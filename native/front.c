@@ -2,11 +2,11 @@
 //
 // The command fakeroot-sc: the process that the user's shell knows.
 //
-// It starts the supervisor beside itself, which moves to a session of its own where
-// no terminal signal reaches, and stands for COMMAND, which runs in this process's
-// group: it stops when COMMAND stops, passes on the signals that it is sent, and
-// ends as COMMAND ended. So shells and timeouts handle it as if COMMAND ran bare,
-// while the supervisor goes on serving what COMMAND left behind.
+// It starts the supervisor beside itself, with all signals blocked, and stands for
+// COMMAND, which runs in this process's group: it stops when COMMAND stops, passes
+// on the signals that it is sent, and ends as COMMAND ended. So shells and timeouts
+// handle it as if COMMAND ran bare, while the supervisor, in a session of its own
+// from then on, goes on serving what COMMAND left behind.
 #include "control.h"
 #include "scope.h"
 

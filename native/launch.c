@@ -234,10 +234,6 @@ enum launch_stage launch(struct session *session, const struct launch_plan *plan
 		run_child(plan, ends[1]);
 	int failure = errno;
 	close(ends[1]);
-	// Out of the terminal's reach, and no longer one that could continue COMMAND's
-	// process group in the kernel's eyes: it must count as orphaned when only we
-	// are left (setpgid(2)).
-	setsid();
 	if (child < 0) {
 		*error_ret = failure;
 		return LAUNCH_PREPARE;

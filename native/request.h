@@ -16,6 +16,7 @@ struct request {
 	const struct syscall_row *row;
 	uint64_t id; // of the notification
 	pid_t tid;
+	uint64_t received; // the time stamp counter at its receipt
 	uint64_t args[6];
 };
 

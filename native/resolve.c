@@ -63,16 +63,24 @@ static int leave_unreadable(const struct request *request)
 	return RESOLVE_LEAVE;
 }
 
+// Any detour on the way there is worth a walk, not a parser.
+static bool has_detour(const char *path)
+{
+	for (; *path; path++)
+		if (path[0] == '/' && (path[1] == '/' || path[1] == '.'))
+			return true;
+	return false;
+}
+
 static bool names_own_process(const char *path)
 {
 	static const char *const prefixes[] = {
-		"proc/self", "proc/thread-self", "proc/mounts", "proc/net", "dev/fd", "dev/std",
+		"/proc/self", "/proc/thread-self", "/proc/mounts", "/proc/net", "/dev/fd", "/dev/std",
 	};
-	// Any detour on the way there is worth a walk, not a parser.
-	if ((strstr(path, "//") || strstr(path, "/.")) &&
-	    (strstr(path, "proc/") || strstr(path, "dev/")))
-		return true;
-	path++;
+	if (has_detour(path))
+		return strstr(path, "proc/") || strstr(path, "dev/");
+	if (path[1] != 'p' && path[1] != 'd')
+		return false;
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
 		if (strncmp(path, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
