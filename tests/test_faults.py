@@ -100,7 +100,7 @@ IOCTL, PREAD64, PWRITE64, SENDTO, RECVFROM, SENDMSG, RECVMSG = 16, 17, 18, 44, 4
 SOCKETPAIR, GETGROUPS, PRCTL, SIGNALFD4 = 53, 115, 157, 289
 PROCESS_VM_READV, PROCESS_VM_WRITEV, SECCOMP, MEMFD_CREATE = 310, 311, 317, 319
 MEMBARRIER, STATX, PIDFD_OPEN, CLONE3 = 324, 332, 434, 435
-CLOSE_RANGE, OPENAT2, FACCESSAT2 = 436, 437, 439
+CLOSE_RANGE, OPENAT2, PIDFD_GETFD, FACCESSAT2 = 436, 437, 438, 439
 
 SET_MODE_FILTER, GET_NOTIF_SIZES = 1, 3
 NOTIF_SET_FLAGS = 0x40082104
@@ -144,6 +144,7 @@ touch marker
 chown 12:34 marker
 mknod device c 1 3
 test "$(stat -c %u:%g marker) $(stat -c %F device) $(id -u)" = "12:34 character special file 0"
+test "$(find . -type c)" = ./device
 """
 
 
@@ -315,6 +316,7 @@ def test_a_missing_proc_is_named_for_the_module_too(tmp_path: Path) -> None:
         [OPENAT2],
         [FACCESSAT2],
         [PIDFD_OPEN],
+        [PIDFD_GETFD],
         [MEMBARRIER],
         [PROCESS_VM_READV, PROCESS_VM_WRITEV, CLOSE_RANGE, OPENAT2, PIDFD_OPEN, FACCESSAT2],
     ],
