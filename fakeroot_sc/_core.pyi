@@ -94,7 +94,8 @@ def in_session() -> bool:
     """Whether this process already runs under a supervisor."""
 
 def remember(fd: int, fields: int, uid: int, gid: int, mode: int, rdev: int, /) -> None:
-    """Sets the record of an open file; fields: FIELD_*.  OSError(ENOSPC) when full."""
+    """Sets the record of an open file; fields: FIELD_*, 0 to forget it.  OSError(ENOSPC)
+    when full."""
 
 def shown(fd: int, /) -> tuple[int, int, int]:
     """(uid, gid, mode) of an open file, as targets see them.  OSError from statx(2)."""

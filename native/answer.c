@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 
 // Task ids are handed out in turn (alloc_pid(), idr_alloc_cyclic()), and pid_max is
 // 301 at least: none can come again so soon, 50 us or so. That saves every call the
@@ -28,15 +27,27 @@ static int copy_out(const struct request *request, const struct outcome *outcome
 {
 	if (!notification_valid(request))
 		return -ESRCH;
-	const unsigned char *bytes = outcome->owned ? outcome->owned : outcome->data;
 	for (unsigned i = 0; i < outcome->copies; i++) {
 		const struct outcome_copy *copy = &outcome->copy[i];
-		int error = target_write(request->tid, copy->address, bytes + copy->offset,
-					 copy->size);
+		int error = target_write(request->tid, copy->address,
+					 outcome->data + copy->offset, copy->size);
 		if (error)
 			return error;
 	}
 	return 0;
+}
+
+void answer_copy_out(const struct request *request, struct outcome *outcome)
+{
+	if (outcome->kind != OUTCOME_COPY_OUT)
+		return;
+	int error = copy_out(request, outcome);
+	if (error == -EPERM)
+		outcome_continue(outcome);
+	else if (error)
+		outcome_result(outcome, error);
+	else
+		outcome_value(outcome, outcome->value);
 }
 
 static void install_fd(const struct request *request, const struct outcome *outcome)
@@ -68,17 +79,8 @@ void answer(const struct request *request, const struct outcome *outcome)
 	case OUTCOME_CONTINUE:
 		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		break;
-	case OUTCOME_COPY_OUT: {
-		int error = copy_out(request, outcome);
-		free(outcome->owned);
-		if (error == -EPERM)
-			response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-		else if (error)
-			response.error = error;
-		else
-			response.val = outcome->value;
-		break;
-	}
+	case OUTCOME_COPY_OUT:
+		return; // answer_copy_out() has left none
 	case OUTCOME_INSTALL_FD:
 		install_fd(request, outcome);
 		return;

@@ -12,7 +12,11 @@
 // memory its own.
 bool notification_valid(const struct request *request);
 
-// Carries out the outcome, and frees what it owns. A target that went away meanwhile is no error.
+// Copies out what the outcome has for the target's memory, which may wait for
+// whoever serves that memory; turns the outcome into what is left to be said.
+void answer_copy_out(const struct request *request, struct outcome *outcome);
+
+// Gives the answer; does not wait. A target that went away meanwhile is no error.
 void answer(const struct request *request, const struct outcome *outcome);
 
 #endif

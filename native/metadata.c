@@ -39,16 +39,30 @@ static void drop_stale(struct session *session, const struct inode_record *stale
 		inode_table_remove(&session->table, identity->dev, identity->ino);
 }
 
-bool metadata_find(struct session *session, const struct statx *real,
-		   struct inode_record *record_ret)
+enum metadata_known metadata_look_up(struct session *session, const struct statx *real,
+				     struct inode_record *record_ret)
 {
 	uint64_t dev = rules_dev(real->stx_dev_major, real->stx_dev_minor);
 	if (find(session, dev, real->stx_ino, record_ret) != INODE_FOUND)
-		return false;
-	if (rules_record_applies(record_ret, real))
-		return true;
-	drop_stale(session, record_ret);
-	return false;
+		return METADATA_NONE;
+	switch (rules_record_owner(record_ret, real)) {
+	case RULES_THIS_FILE:
+		return METADATA_KNOWN;
+	case RULES_DOUBTFUL:
+		return METADATA_DOUBTFUL;
+	case RULES_EARLIER_FILE:
+		drop_stale(session, record_ret);
+		break;
+	case RULES_LATER_FILE:
+		break;
+	}
+	return METADATA_NONE;
+}
+
+bool metadata_find(struct session *session, const struct statx *real,
+		   struct inode_record *record_ret)
+{
+	return metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 }
 
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)

@@ -11,8 +11,20 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+enum metadata_known {
+	METADATA_NONE,
+	METADATA_KNOWN,
+	// There is one, of this file if it has just lost its last link: read the
+	// attributes again. Still linked then, it never was this file's.
+	METADATA_DOUBTFUL,
+};
+
 // The record of a file with these real attributes (STATX_INO, STATX_BTIME,
 // STATX_NLINK read). One of an earlier file of the same inode number is dropped.
+enum metadata_known metadata_look_up(struct session *session, const struct statx *real,
+				     struct inode_record *record_ret);
+
+// The same for attributes of a pinned file, just read: doubt means none.
 bool metadata_find(struct session *session, const struct statx *real,
 		   struct inode_record *record_ret);
 

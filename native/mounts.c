@@ -82,7 +82,8 @@ bool mounts_known(struct session *session, const struct statx *real,
 		  struct mount_facts *facts_ret)
 {
 	uint64_t word = atomic_load(slot(session, real));
-	if (!(real->stx_mask & STATX_MNT_ID) || word == 0 ||
+	// Mounts of other namespaces change unseen.
+	if (atomic_load(&session->views) || !(real->stx_mask & STATX_MNT_ID) || word == 0 ||
 	    (word & ~FACT_BITS) != real->stx_mnt_id)
 		return false;
 	facts_ret->read_only = word & FACT_READ_ONLY;

@@ -33,7 +33,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-#define WORKERS_MOST 64
+#define WORKERS_MOST 1024 // each waits for one target, at the most
 #define WORKER_STACK ((size_t)1 << 20) // a Python handler's frames included
 // What one request may hold open at a time: two entries, two subjects, a file
 // under /proc.
@@ -51,6 +51,7 @@ struct notifier {
 	int workers;
 	int workers_most;
 	bool armed;
+	bool ending; // the last target has gone
 	bool sync_wake_up;
 	_Atomic pid_t last_answered;
 };
@@ -72,13 +73,15 @@ static int start_worker(struct notifier *notifier)
 	return -error;
 }
 
-// On the list only while armed: each entry there costs every notification.
-static void set_watch(struct notifier *notifier, bool armed)
+// On the list only while armed: each entry there costs every notification. Returns
+// false when it cannot be armed (fs.epoll.max_user_watches is the user's, not ours).
+static bool set_watch(struct notifier *notifier, bool armed)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
-	epoll_ctl(notifier->watch, armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-		  notifier->session->listener, &event);
-	notifier->armed = armed;
+	int error = epoll_ctl(notifier->watch, armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+			      notifier->session->listener, &event);
+	notifier->armed = armed && error == 0;
+	return error == 0;
 }
 
 static void claim_turn(struct notifier *notifier)
@@ -117,24 +120,27 @@ static void wait_turn(struct notifier *notifier)
 	pthread_mutex_unlock(&notifier->roles);
 }
 
-// Gives the turn up to those on watch.
-static void leave_turn(struct notifier *notifier)
+static bool may_start(const struct notifier *notifier)
 {
-	bool start = false;
+	return notifier->workers < notifier->workers_most && !notifier->ending;
+}
+
+// Gives the turn up to those on watch, or to a new worker. Returns false, and keeps
+// the turn, when there is nobody to take it.
+static bool leave_turn(struct notifier *notifier)
+{
 	pthread_mutex_lock(&notifier->roles);
 	notifier->receiving--;
-	if (notifier->receiving == 0) {
-		start = notifier->on_watch == 0 && notifier->workers < notifier->workers_most;
-		notifier->workers += start;
-		if (!start)
-			set_watch(notifier, true);
+	bool taken = notifier->receiving > 0 ||
+		     (notifier->on_watch > 0 && set_watch(notifier, true));
+	if (!taken && may_start(notifier)) {
+		notifier->workers++;
+		taken = start_worker(notifier) == 0;
+		notifier->workers -= !taken;
 	}
+	notifier->receiving += !taken;
 	pthread_mutex_unlock(&notifier->roles);
-	if (start && start_worker(notifier) != 0) {
-		pthread_mutex_lock(&notifier->roles);
-		notifier->workers--;
-		pthread_mutex_unlock(&notifier->roles);
-	}
+	return taken;
 }
 
 // Returns false when there is nothing left to serve.
@@ -153,13 +159,14 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 	}
 }
 
-// What touches no file cannot wait. Nor does looking at a local one: a disk may
-// have to be read, but that comes to an end by itself. Removing a large file may
-// take long; the supervisor does so only where records are at stake.
+// What touches no file waits for the target's memory at most, which a file server
+// may be behind. Nor does looking at a local file wait: a disk may have to be read,
+// but that comes to an end by itself. Removing a large file may take long; the
+// supervisor does so only where records are at stake.
 static bool might_block(const struct request *request)
 {
 	struct session *session = request->session;
-	if (!request->row || request->row->subject == SUBJECT_NONE)
+	if (!request->row || request->row->operation == OP_GETID)
 		return false;
 	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
 	    atomic_load(&session->views))
@@ -214,15 +221,24 @@ static void *worker(void *argument)
 			.received = received,
 		};
 		memcpy(request.args, notification->data.args, sizeof(request.args));
-		bool shared = might_block(&request);
-		if (shared)
-			leave_turn(notifier);
 		struct outcome outcome;
-		dispatch(&request, &outcome);
+		bool blocks = might_block(&request);
+		bool shared = blocks && leave_turn(notifier);
+		// With every worker waiting for some file, a server among the targets
+		// must still be heard: looking can be left to the kernel.
+		if (blocks && !shared && request.row->operation == OP_STAT)
+			outcome_continue(&outcome);
+		else
+			dispatch(&request, &outcome);
+		answer_copy_out(&request, &outcome);
 		turn = !shared || try_turn(notifier);
 		answer_on_cpu(notifier, &request, &outcome, received - start < AT_ONCE);
 	}
-	leave_turn(notifier);
+	pthread_mutex_lock(&notifier->roles);
+	notifier->receiving -= turn;
+	notifier->workers--;
+	notifier->ending |= turn;
+	pthread_mutex_unlock(&notifier->roles);
 	return NULL;
 }
 

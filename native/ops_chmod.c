@@ -30,7 +30,11 @@ static int chmod_real(int fd, uint32_t mode)
 
 static int change_mode(struct session *session, struct subject *subject, uint32_t mode)
 {
-	SCOPED_LOCK held = metadata_lock(session, &subject->real);
+	// The real change and the record are one step, unless the change may wait for
+	// another target, a file server: then two at once may leave the record of
+	// the one beside the real mode of the other, and the record is what shows.
+	bool one_step = atomic_load(&session->local);
+	SCOPED_LOCK held = one_step ? metadata_lock(session, &subject->real) : NULL;
 	uint32_t real = real_mode(mode, S_ISDIR(subject->real.stx_mode));
 	int error = chmod_real(subject->fd, real);
 	// EPERM: the real owner is somebody else. Root could, so it is remembered.
@@ -39,18 +43,20 @@ static int change_mode(struct session *session, struct subject *subject, uint32_
 	if (error)
 		real = subject->real.stx_mode & RULES_MODE_MASK;
 
+	struct statx before = subject->real;
+	int failed = error ? 0 : resolve_attributes(subject->fd, &subject->real);
+	if (failed)
+		return failed;
+	if (!one_step)
+		held = metadata_lock(session, &before);
 	// A copy-up by overlayfs has changed the birth time: the record moves along.
 	struct inode_record record;
-	struct statx before = subject->real;
 	metadata_edit(session, &before, &record);
 	if (!error) {
-		int failed = resolve_attributes(subject->fd, &subject->real);
-		if (failed)
-			return failed;
 		real = subject->real.stx_mode & RULES_MODE_MASK;
 		rules_identity(&subject->real, &record.identity);
 	}
-	if (real == mode) {
+	if (real == mode && one_step) {
 		record.fields &= ~(uint32_t)INODE_MODE;
 	} else {
 		record.fields |= INODE_MODE;
@@ -104,6 +110,7 @@ static bool reads_mode_acl(const struct request *request, uint32_t *permissions_
 	struct access_acl acl;
 	char name[PATH_MAX];
 	if (request->args[row->size] != sizeof(acl) ||
+	    (uint32_t)request->args[row->xattr_flags] & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
 	    target_read_path(request->tid, request->args[row->xattr_name], name) < 0 ||
 	    strcmp(name, ACCESS_ACL) != 0)
 		return false;

@@ -4,7 +4,8 @@
 // record along, else the next file of its inode number would inherit it.
 //
 // The kernel executes them wherever no record is at stake. Where one is, the
-// supervisor acts in the target's place: only so does it see the outcome.
+// supervisor acts in the target's place: only so does it see the outcome. If it
+// fails, so will the kernel, and with the right error; or it may do more.
 #include "change.h"
 #include "metadata.h"
 #include "scope.h"
@@ -63,10 +64,8 @@ void op_unlink(struct request *request, struct outcome *outcome)
 	if (resolve_entry(request, request->row->dirfd, request->row->path, &entry) != 0 ||
 	    !pin_known(session, &entry, &subject))
 		return;
-	if (unlinkat(entry.dirfd, entry.name, request_flags(request)) < 0) {
-		outcome_result(outcome, -errno);
+	if (unlinkat(entry.dirfd, entry.name, request_flags(request)) < 0)
 		return;
-	}
 	retire_if_gone(session, &subject);
 	outcome_result(outcome, 0);
 }
@@ -88,10 +87,8 @@ void op_rename(struct request *request, struct outcome *outcome)
 	if (resolve_entry(request, row->dirfd, row->path, &from) != 0)
 		return;
 	unsigned flags = (unsigned)request_arg(request, row->flags);
-	if (renameat2(from.dirfd, from.name, to.dirfd, to.name, flags) < 0) {
-		outcome_result(outcome, -errno);
+	if (renameat2(from.dirfd, from.name, to.dirfd, to.name, flags) < 0)
 		return;
-	}
 	retire_if_gone(session, &replaced);
 	outcome_result(outcome, 0);
 }

@@ -14,6 +14,7 @@
 #include "request.h"
 #include "resolve.h"
 #include "scope.h"
+#include "target.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define LISTING_MOST ((size_t)1 << 16) // bytes read at a time; libc asks for 32 KiB
 
@@ -48,13 +50,14 @@ static const struct dirent_layout *layout_of(int variant)
 
 #define LENGTH_AT 16 // behind the inode number and the offset, 8 bytes each
 
-// The type to show for an entry that the kernel calls a regular file, or 0.
+// The type to show for an entry that the kernel calls a regular file, or 0. On
+// overlayfs a file's device may be another than its directory's.
 static unsigned char remembered_type(struct session *session, int directory, uint64_t dev,
 				     uint64_t ino, const char *name)
 {
 	struct statx real;
 	struct inode_record record;
-	if (!metadata_may_know(session, dev, ino) ||
+	if ((dev != 0 && !metadata_may_know(session, dev, ino)) ||
 	    statx(directory, name, AT_SYMLINK_NOFOLLOW, RESOLVE_ATTRIBUTES, &real) < 0 ||
 	    !metadata_find(session, &real, &record) || !(record.fields & INODE_TYPE))
 		return 0;
@@ -65,8 +68,10 @@ static void show_types(struct session *session, const struct dirent_layout *layo
 		       struct listing *listing)
 {
 	struct stat directory;
-	if (fstat(listing->fd, &directory) < 0)
+	struct statfs fs;
+	if (fstat(listing->fd, &directory) < 0 || fstatfs(listing->fd, &fs) < 0)
 		return;
+	uint64_t dev = fs.f_type == OVERLAYFS_SUPER_MAGIC ? 0 : directory.st_dev;
 	for (long at = 0; at < listing->size;) {
 		unsigned char *entry = listing->bytes + at;
 		uint16_t length;
@@ -77,8 +82,8 @@ static void show_types(struct session *session, const struct dirent_layout *layo
 							: entry + layout->name_at - 1;
 		const char *name = (const char *)entry + layout->name_at;
 		if (*type == DT_REG) {
-			unsigned char shown = remembered_type(session, listing->fd,
-							      directory.st_dev, ino, name);
+			unsigned char shown =
+				remembered_type(session, listing->fd, dev, ino, name);
 			if (shown) {
 				*type = shown;
 				listing->shows_devices = true;
@@ -103,26 +108,18 @@ static void read_listing(struct request *request, struct listing *listing)
 		show_types(request->session, layout, listing);
 }
 
-static int thread_group(pid_t tid)
-{
-	char line[128];
-	int group = tid;
-	snprintf(line, sizeof(line), "/proc/%d/status", tid);
-	FILE *status = fopen(line, "re");
-	while (status && fgets(line, sizeof(line), status))
-		if (sscanf(line, "Tgid: %d", &group) == 1)
-			break;
-	if (status)
-		fclose(status);
-	return group;
-}
+#ifndef PIDFD_THREAD // Linux 6.9
+#define PIDFD_THREAD O_EXCL
+#endif
 
-// A descriptor of the very open file that the target has, or -errno.
+// A descriptor of the very open file that the target has, or -errno. Before Linux
+// 6.9 only for a thread that leads its group: others may have descriptors of their
+// own (unshare(2), CLONE_FILES).
 static int share_open_file(const struct request *request, int number)
 {
-	SCOPED_FD process = (int)syscall(SYS_pidfd_open, request->tid, 0);
-	if (process < 0) // a thread that leads no group
-		process = (int)syscall(SYS_pidfd_open, thread_group(request->tid), 0);
+	SCOPED_FD process = (int)syscall(SYS_pidfd_open, request->tid, PIDFD_THREAD);
+	if (process < 0)
+		process = (int)syscall(SYS_pidfd_open, request->tid, 0);
 	if (process < 0)
 		return -errno;
 	int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
@@ -163,16 +160,22 @@ static bool replace_open_file(const struct request *request, int fd, int number,
 	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0;
 }
 
+static bool hand_out(const struct request *request, const struct listing *listing)
+{
+	return target_write(request->tid, request->args[request->row->buffer], listing->bytes,
+			    (size_t)listing->size) == 0;
+}
+
+// Where anything fails, the position is put back and the kernel does the call: it
+// knows the error, and how much to hand out before it.
 static void list_shared(struct request *request, struct listing *listing, struct outcome *outcome)
 {
+	off_t position = lseek(listing->fd, 0, SEEK_CUR);
 	read_listing(request, listing);
-	if (listing->size < 0)
-		outcome_result(outcome, (int)listing->size);
-	else
-		outcome_copy_out_owned(outcome, request->args[request->row->buffer],
-				       listing->bytes, (uint32_t)listing->size);
-	if (listing->size >= 0)
-		listing->bytes = NULL;
+	if (listing->size >= 0 && notification_valid(request) && hand_out(request, listing))
+		outcome_value(outcome, listing->size);
+	else if (listing->size > 0)
+		lseek(listing->fd, position, SEEK_SET);
 }
 
 static void list_anew(struct request *request, struct listing *listing, struct outcome *outcome)
@@ -183,12 +186,9 @@ static void list_anew(struct request *request, struct listing *listing, struct o
 	if (listing->fd < 0)
 		return;
 	read_listing(request, listing);
-	if (listing->size <= 0 || !listing->shows_devices ||
-	    !replace_open_file(request, listing->fd, number, flags))
-		return;
-	outcome_copy_out_owned(outcome, request->args[request->row->buffer], listing->bytes,
-			       (uint32_t)listing->size);
-	listing->bytes = NULL;
+	if (listing->size > 0 && listing->shows_devices && notification_valid(request) &&
+	    hand_out(request, listing) && replace_open_file(request, listing->fd, number, flags))
+		outcome_value(outcome, listing->size);
 }
 
 static void listing_release(struct listing *listing)

@@ -5,6 +5,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 void op_getid(struct request *request, struct outcome *outcome)
 {
@@ -51,6 +52,8 @@ void op_setid(struct request *request, struct outcome *outcome)
 		uint32_t id = request_id(request, positions[i]);
 		bool left = id == REQUEST_LEAVE_ID && !(only_one && i == 0);
 		if (id != 0 && !left) {
+			if (geteuid() == 0)
+				atomic_store(&request->session->other_users, true);
 			outcome_continue(outcome);
 			return;
 		}

@@ -36,8 +36,13 @@ void op_stat(struct request *request, struct outcome *outcome)
 		return;
 
 	struct inode_record record;
-	bool known = metadata_find(request->session, &attributes, &record);
-	rules_show(known ? &record : NULL, request->session->unknown_is_real, &attributes);
+	enum metadata_known known = metadata_look_up(request->session, &attributes, &record);
+	if (known == METADATA_DOUBTFUL) {
+		if (resolve_statx(request, flags, asked | RULES_MASK, &attributes) != 0)
+			return;
+		known = metadata_look_up(request->session, &attributes, &record);
+	}
+	rules_show(known == METADATA_KNOWN ? &record : NULL, request->session->unknown_is_real, &attributes);
 	if (!(asked & STATX_BTIME)) {
 		attributes.stx_mask &= ~(unsigned)STATX_BTIME;
 		attributes.stx_btime = (struct statx_timestamp){0};

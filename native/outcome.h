@@ -4,7 +4,6 @@
 #ifndef FSC_OUTCOME_H
 #define FSC_OUTCOME_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,7 +20,7 @@ enum outcome_kind {
 
 struct outcome_copy {
 	uint64_t address; // in the target
-	uint32_t offset;  // in data, or in owned
+	uint32_t offset;  // in data
 	uint32_t size;
 };
 
@@ -30,7 +29,6 @@ struct outcome {
 	int64_t value;
 	unsigned copies;
 	struct outcome_copy copy[OUTCOME_COPIES];
-	unsigned char *owned; // instead of data, for what is larger; freed once answered
 	unsigned char data[OUTCOME_DATA];
 };
 
@@ -39,7 +37,6 @@ static inline void outcome_value(struct outcome *outcome, int64_t value)
 	outcome->kind = OUTCOME_VALUE;
 	outcome->value = value;
 	outcome->copies = 0;
-	outcome->owned = NULL;
 }
 
 // error: 0 for success, or a negative errno, as helpers return it.
@@ -48,7 +45,6 @@ static inline void outcome_result(struct outcome *outcome, int error)
 	outcome->kind = error ? OUTCOME_ERRNO : OUTCOME_VALUE;
 	outcome->value = -error;
 	outcome->copies = 0;
-	outcome->owned = NULL;
 }
 
 static inline void outcome_continue(struct outcome *outcome)
@@ -56,7 +52,6 @@ static inline void outcome_continue(struct outcome *outcome)
 	outcome->kind = OUTCOME_CONTINUE;
 	outcome->value = 0;
 	outcome->copies = 0;
-	outcome->owned = NULL;
 }
 
 // Adds bytes to copy out; the caller stays within OUTCOME_COPIES and OUTCOME_DATA.
@@ -75,18 +70,6 @@ static inline void outcome_copy_out(struct outcome *outcome, uint64_t address, c
 	outcome->copy[outcome->copies++] =
 		(struct outcome_copy){.address = address, .offset = offset, .size = size};
 	memcpy(outcome->data + offset, bytes, size);
-}
-
-// Copies out bytes from malloc(3), which the outcome owns from then on; the call
-// returns their number.
-static inline void outcome_copy_out_owned(struct outcome *outcome, uint64_t address,
-					  unsigned char *bytes, uint32_t size)
-{
-	outcome_value(outcome, size);
-	outcome->kind = OUTCOME_COPY_OUT;
-	outcome->copies = 1;
-	outcome->copy[0] = (struct outcome_copy){.address = address, .size = size};
-	outcome->owned = bytes;
 }
 
 #endif

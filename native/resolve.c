@@ -15,12 +15,14 @@
 
 #include "answer.h"
 #include "control.h"
+#include "kernel.h"
 #include "scope.h"
 #include "target.h"
 #include "walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -97,6 +99,8 @@ static bool result_is_own_process(const struct place *place, const struct sessio
 				  const struct statx *real)
 {
 	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
+	if (dev == session->own_dev && real->stx_ino == session->own_ino)
+		return true;
 	if (dev == session->proc_dev)
 		return place->relative || !names_process_by_number(place->raw);
 	for (int i = 0; i < SESSION_NAMELESS; i++)
@@ -148,6 +152,28 @@ static int place_descriptor(const struct request *request, int fd, struct place 
 	return 0;
 }
 
+static int base_name(const struct request *request, int base, char name_ret[static PREFIX_ROOM])
+{
+	return base == AT_FDCWD
+		       ? snprintf(name_ret, PREFIX_ROOM, "/proc/%d/cwd", request->tid)
+		       : snprintf(name_ret, PREFIX_ROOM, "/proc/%d/fd/%d", request->tid, base);
+}
+
+// A failed look-up behind /proc/TID: was it the target's link itself?
+static int base_error(const struct request *request, const struct place *place, int error)
+{
+	if (place->length > 0 && !place->relative)
+		return error;
+	char name[PREFIX_ROOM];
+	char link[1];
+	base_name(request, place->base, name);
+	if (readlink(name, link, sizeof(link)) >= 0)
+		return error;
+	if (errno == EACCES || errno == EPERM)
+		return leave_unreadable(request);
+	return place->base == AT_FDCWD ? error : -EBADF;
+}
+
 // Relative paths start behind the target's own link to their base directory.
 static int place_relative(const struct request *request, struct place *place)
 {
@@ -166,7 +192,7 @@ static int place_relative(const struct request *request, struct place *place)
 	}
 	place->dirfd = open(prefix, O_PATH | O_CLOEXEC | O_DIRECTORY);
 	if (place->dirfd < 0)
-		return -errno;
+		return base_error(request, place, -errno);
 	place->path = place->raw;
 	return 0;
 }
@@ -221,24 +247,6 @@ static int place_dirfd(const struct place *place)
 	return place->dirfd >= 0 ? place->dirfd : AT_FDCWD;
 }
 
-// A failed look-up behind /proc/TID: was it the target's link itself?
-static int base_error(const struct request *request, const struct place *place, int error)
-{
-	if (place->length > 0 && !place->relative)
-		return error;
-	char name[PREFIX_ROOM];
-	char link[1];
-	if (place->base == AT_FDCWD)
-		snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
-	else
-		snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, place->base);
-	if (readlink(name, link, sizeof(link)) >= 0)
-		return error;
-	if (errno == EACCES || errno == EPERM)
-		return leave_unreadable(request);
-	return place->base == AT_FDCWD ? error : -EBADF;
-}
-
 static int walk_statx(struct request *request, struct place *place, unsigned mask,
 		      struct statx *real_ret)
 {
@@ -248,14 +256,42 @@ static int walk_statx(struct request *request, struct place *place, unsigned mas
 	return error;
 }
 
-// Whether the failure is that of a symbolic link which may lead somewhere for the
-// target: to one of its descriptors.
-static bool place_dangling(const struct place *place, int error)
+// Whether a path that failed here may still lead somewhere for the target: through
+// /proc/self behind a symbolic link. Such a path leaves the mount that it starts on,
+// or meets a magic link. And the magic link in front of a relative path counts as
+// one of the 40 that a path may have.
+static bool may_lead_elsewhere(const struct request *request, const struct place *place, int error)
 {
-	struct stat link;
-	return error == ENOENT && place->dirfd < 0 && place->length > 0 &&
-	       !(place->flags & AT_SYMLINK_NOFOLLOW) && lstat(place->path, &link) == 0 &&
-	       S_ISLNK(link.st_mode);
+	if (place->dirfd >= 0 || place->length == 0 ||
+	    (error != ENOENT && error != ENOTDIR && error != EACCES && error != ELOOP))
+		return false;
+	if (error == ELOOP)
+		return place->relative;
+	char name[PREFIX_ROOM];
+	SCOPED_FD base = -1;
+	if (place->relative) {
+		base_name(request, place->base, name);
+		base = open(name, O_PATH | O_CLOEXEC);
+		if (base < 0)
+			return false;
+	}
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS,
+	};
+	if (place->flags & AT_SYMLINK_NOFOLLOW)
+		how.flags |= O_NOFOLLOW;
+	SCOPED_FD found = (int)syscall(SYS_openat2, place->relative ? base : AT_FDCWD, place->raw,
+				       &how, sizeof(how));
+	return found >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != EACCES);
+}
+
+static int failed_statx(struct request *request, struct place *place, unsigned mask,
+			struct statx *real_ret, int error)
+{
+	return may_lead_elsewhere(request, place, -error)
+		       ? walk_statx(request, place, mask, real_ret)
+		       : error;
 }
 
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
@@ -266,8 +302,7 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 	if (error)
 		return error;
 	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0)
-		return place_dangling(&place, errno) ? walk_statx(request, &place, mask, real_ret)
-						     : -errno;
+		return failed_statx(request, &place, mask, real_ret, -errno);
 	if (place.dirfd < 0 && place.length > 0 &&
 	    result_is_own_process(&place, request->session, real_ret))
 		return walk_statx(request, &place, mask, real_ret);
@@ -349,6 +384,8 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 {
 	char raw[PATH_MAX];
 	entry_ret->dirfd = -1;
+	if (!resolve_may_act(request))
+		return RESOLVE_LEAVE;
 	ssize_t length = target_read_path(request->tid, request_arg(request, path), raw);
 	if (length == -EPERM)
 		return leave_unreadable(request);
@@ -409,4 +446,23 @@ bool resolve_descriptor_is_path_only(const struct request *request)
 			break;
 	fclose(info);
 	return flags & O_PATH;
+}
+
+bool resolve_may_act(const struct request *request)
+{
+	if (!atomic_load(&request->session->other_users))
+		return true;
+	char line[128];
+	unsigned uid = 0, gid = 0;
+	snprintf(line, sizeof(line), "/proc/%d/status", request->tid);
+	FILE *status = fopen(line, "re");
+	if (!status)
+		return false;
+	// The fourth is the one that file access goes by (proc_pid_status(5)).
+	while (fgets(line, sizeof(line), status)) {
+		sscanf(line, "Uid: %*u %*u %*u %u", &uid);
+		sscanf(line, "Gid: %*u %*u %*u %u", &gid);
+	}
+	fclose(status);
+	return uid == geteuid() && gid == getegid();
 }

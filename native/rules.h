@@ -48,16 +48,29 @@ static inline void rules_identity(const struct statx *real, struct file_identity
 	identity_ret->btime_nsec = has_btime ? real->stx_btime.tv_nsec : 0;
 }
 
-// Whether a record found under the file's dev and ino is this file's. If not, it
-// belongs to an earlier file of that inode number.
-static inline bool rules_record_applies(const struct inode_record *record, const struct statx *real)
+// Whose is a record found under the file's dev and ino?
+enum rules_owner {
+	RULES_THIS_FILE,
+	RULES_EARLIER_FILE, // of that inode number: the record is stale
+	RULES_LATER_FILE,   // the attributes are older than the record
+	// Retired since the attributes were read, or an earlier file's whose number
+	// was given away within one tick of the clock: reading them again tells.
+	RULES_DOUBTFUL,
+};
+
+static inline enum rules_owner rules_record_owner(const struct inode_record *record,
+						  const struct statx *real)
 {
 	struct file_identity identity;
 	rules_identity(real, &identity);
-	if (record->identity.btime_sec != identity.btime_sec ||
-	    record->identity.btime_nsec != identity.btime_nsec)
-		return false;
-	return !(record->fields & INODE_RETIRED) || real->stx_nlink == 0;
+	if (record->identity.btime_sec != identity.btime_sec)
+		return record->identity.btime_sec < identity.btime_sec ? RULES_EARLIER_FILE
+								       : RULES_LATER_FILE;
+	if (record->identity.btime_nsec != identity.btime_nsec)
+		return record->identity.btime_nsec < identity.btime_nsec ? RULES_EARLIER_FILE
+									 : RULES_LATER_FILE;
+	return record->fields & INODE_RETIRED && real->stx_nlink > 0 ? RULES_DOUBTFUL
+								     : RULES_THIS_FILE;
 }
 
 // What statx(2) says of direct and atomic I/O holds for regular files; devices are

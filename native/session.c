@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -21,21 +22,37 @@
 #define TABLE_BYTES_MOST ((size_t)4 << 30)
 #define TABLE_BYTES_LEAST ((size_t)1 << 20)
 
-// RLIMIT_AS and RLIMIT_FSIZE may allow less than we would like.
-static int create_table(struct session *session)
+static int map_table(struct session *session, int fd)
 {
-	session->table_fd = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
-	if (session->table_fd < 0)
-		return -errno;
+	int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
+	// RLIMIT_AS may allow less than we would like.
 	for (size_t size = TABLE_BYTES_MOST; size >= TABLE_BYTES_LEAST; size /= 2) {
-		if (ftruncate(session->table_fd, (off_t)size) < 0)
-			continue;
-		void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-				  session->table_fd, 0);
+		if (fd >= 0 && ftruncate(fd, (off_t)size) < 0)
+			return -errno;
+		void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 		if (base != MAP_FAILED)
 			return inode_table_format(&session->table, base, size);
 	}
 	return -ENOMEM;
+}
+
+static int create_table(struct session *session)
+{
+	// RLIMIT_FSIZE counts for a memfd, too. COMMAND keeps the user's.
+	struct rlimit limit, most;
+	getrlimit(RLIMIT_FSIZE, &limit);
+	most = limit;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &most);
+	session->table_fd = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
+	int error = session->table_fd < 0 ? -errno : map_table(session, session->table_fd);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	if (error == -EFBIG) {
+		scope_close(&session->table_fd);
+		session->table_fd = -1;
+		error = map_table(session, -1);
+	}
+	return error;
 }
 
 static int find_proc(struct session *session)
@@ -47,6 +64,10 @@ static int find_proc(struct session *session)
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return -ENOENT;
 	session->proc_dev = st.st_dev;
+	if (stat("/proc/self/exe", &st) == 0) {
+		session->own_dev = st.st_dev;
+		session->own_ino = st.st_ino;
+	}
 	return 0;
 }
 

@@ -6,11 +6,17 @@ shows as the device.  Nothing is followed, opened or waited for: the name must b
 new.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
 
 from fakeroot_sc import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _AT_SYMLINK_NOFOLLOW = 0x100
 _NODES = (0, stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
@@ -40,6 +46,28 @@ def _split(request: _core.Request) -> tuple[int, int]:
     return request.argument(first) & 0xFFFF, request.argument(first + 1) & 0xFFFF_FFFF
 
 
+def _link_device(directory: int, name: bytes, real: int, remember: Callable[[int], None]) -> bool:
+    """Makes the file that stands for a device, remembers it, and only then gives it
+    its name: nobody sees it as the regular file that it is.  False where the file
+    system has no O_TMPFILE, or the name is not to be had: mknod(2) knows the error.
+    """
+    try:
+        made = os.open(b".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, real, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        remember(made)
+        source = f"/proc/self/fd/{made}"
+        os.link(source, name, dst_dir_fd=directory, follow_symlinks=True)
+    except OSError:
+        # Its inode number may be given away within the same tick of the clock.
+        _core.remember(made, 0, 0, 0, 0, 0)
+        return False
+    finally:
+        os.close(made)
+    return True
+
+
 def mknod(request: _core.Request) -> int | None:
     """Creates the node, with the mode that the target's umask leaves.
 
@@ -63,21 +91,25 @@ def mknod(request: _core.Request) -> int | None:
         wanted &= ~_umask(request.tid)
     is_device = kind in (stat.S_IFCHR, stat.S_IFBLK)
     real = (wanted & 0o1777) | 0o600
-    os.mknod(name, (stat.S_IFREG if is_device else kind) | real, dir_fd=directory)
-
     # inode_init_owner(): a set-group-ID directory hands its group on.
     _, group, directory_mode = _core.shown(directory)
     inherits = bool(directory_mode & stat.S_ISGID)
-    if not is_device and not inherits and wanted == real:
-        return 0
-    made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
+
+    def remember(made: int) -> None:
         shown = stat.S_IMODE(os.fstat(made).st_mode)
         shown = (shown & wanted & 0o777) | (wanted & 0o7000)
         fields = _core.FIELD_MODE if is_device or wanted != real else 0
         fields |= _core.FIELD_TYPE if is_device else 0
         fields |= _core.FIELD_GID if inherits else 0
         _core.remember(made, fields, 0, group, kind | shown, device if is_device else 0)
-    finally:
-        os.close(made)
+
+    if is_device and _link_device(directory, name, real, remember):
+        return 0
+    os.mknod(name, (stat.S_IFREG if is_device else kind) | real, dir_fd=directory)
+    if is_device or inherits or wanted != real:
+        made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            remember(made)
+        finally:
+            os.close(made)
     return 0
