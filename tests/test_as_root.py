@@ -127,3 +127,23 @@ def test_the_supervisor_keeps_no_mount_busy(run: Run, tmp_path: Path) -> None:
         subprocess.run(["umount", str(where)], check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert not os.path.ismount(where)
+
+
+def test_a_target_that_has_become_another_user_gets_no_root_s_hand(
+    run: Run, tmp_path: Path
+) -> None:
+    """Where setuid(2) was real, so are the rights from then on."""
+    tmp_path.chmod(0o755)
+    for name in ("secret", "recorded"):
+        (tmp_path / name).write_text("text")
+        (tmp_path / name).chmod(0o600)
+    drop = "setpriv --reuid 65534 --regid 65534 --clear-groups"
+    script = (
+        "chown 7 recorded; "
+        f"{drop} chmod 666 secret; {drop} rm -f recorded; "
+        f"{drop} mknod node p; {drop} mknod dev c 1 3"
+    )
+    done = run("sh", "-c", f"LC_ALL=C; export LC_ALL; {script}; true", cwd=tmp_path)
+    assert done.returncode == 0
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recorded", "secret"]
