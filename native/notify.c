@@ -208,6 +208,7 @@ static void *worker(void *argument)
 	while (notification) {
 		if (!turn)
 			wait_turn(notifier);
+		turn = true;
 		uint64_t start = __builtin_ia32_rdtsc();
 		if (!receive(notifier, notification))
 			break;
