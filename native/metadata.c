@@ -130,6 +130,7 @@ void metadata_retire(struct session *session, const struct statx *real)
 		record.fields |= INODE_RETIRED;
 		if (metadata_store(session, &record) != 0)
 			return;
+		atomic_fetch_add(&session->retirements, 1);
 	}
 	forget_oldest_retired(session, &record.identity);
 }

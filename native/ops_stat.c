@@ -15,6 +15,11 @@
 #define RULES_MASK                                                                                \
 	(STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_GID | STATX_INO | STATX_BTIME)
 
+// Attributes and record are read one after the other. A file that loses its last link
+// in between may have lost its record to the next file of its inode number, too: then
+// both are read again, as often as this at the most.
+#define READ_TRIES 8
+
 // The call's own error is the kernel's to find: it knows the order of all checks.
 // So any failure here lets it execute the call, which changes nothing.
 void op_stat(struct request *request, struct outcome *outcome)
@@ -30,18 +35,21 @@ void op_stat(struct request *request, struct outcome *outcome)
 		flags &= ~AT_STATX_DONT_SYNC;
 
 	struct statx attributes;
-	outcome_continue(outcome);
-	if (!request_flags_valid(request) ||
-	    resolve_statx(request, flags, asked | RULES_MASK, &attributes) != 0)
-		return;
-
 	struct inode_record record;
-	enum metadata_known known = metadata_look_up(request->session, &attributes, &record);
-	if (known == METADATA_DOUBTFUL) {
+	enum metadata_known known;
+	outcome_continue(outcome);
+	if (!request_flags_valid(request))
+		return;
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		unsigned retirements = atomic_load(&request->session->retirements);
 		if (resolve_statx(request, flags, asked | RULES_MASK, &attributes) != 0)
 			return;
 		known = metadata_look_up(request->session, &attributes, &record);
+		if (known != METADATA_DOUBTFUL &&
+		    retirements == atomic_load(&request->session->retirements))
+			break;
 	}
+
 	rules_show(known == METADATA_KNOWN ? &record : NULL, request->session->unknown_is_real, &attributes);
 	if (!(asked & STATX_BTIME)) {
 		attributes.stx_mask &= ~(unsigned)STATX_BTIME;

@@ -135,28 +135,28 @@ static int place_walked(struct request *request, struct place *place)
 	return 0;
 }
 
-static int place_descriptor(const struct request *request, int fd, struct place *place)
+// The supervisor's name for the target's base directory, or another descriptor.
+// Returns its length, or -EBADF.
+static int base_name(const struct request *request, int base, char name_ret[static PREFIX_ROOM])
+{
+	if (base < 0 && base != AT_FDCWD)
+		return -EBADF;
+	return base == AT_FDCWD
+		       ? snprintf(name_ret, PREFIX_ROOM, "/proc/%d/cwd", request->tid)
+		       : snprintf(name_ret, PREFIX_ROOM, "/proc/%d/fd/%d", request->tid, base);
+}
+
+static int place_descriptor(const struct request *request, struct place *place)
 {
 	char name[PREFIX_ROOM];
-	int length;
-	if (fd == AT_FDCWD)
-		length = snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
-	else if (fd < 0)
-		return -EBADF;
-	else
-		length = snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, fd);
+	int length = base_name(request, place->base, name);
+	if (length < 0)
+		return length;
 	*place->raw = '\0';
 	place_prefix(place, name, length);
 	// The magic link is the descriptor: to not follow it would show the link.
 	place->flags &= ~AT_SYMLINK_NOFOLLOW;
 	return 0;
-}
-
-static int base_name(const struct request *request, int base, char name_ret[static PREFIX_ROOM])
-{
-	return base == AT_FDCWD
-		       ? snprintf(name_ret, PREFIX_ROOM, "/proc/%d/cwd", request->tid)
-		       : snprintf(name_ret, PREFIX_ROOM, "/proc/%d/fd/%d", request->tid, base);
 }
 
 // A failed look-up behind /proc/TID: was it the target's link itself?
@@ -177,15 +177,12 @@ static int base_error(const struct request *request, const struct place *place, 
 // Relative paths start behind the target's own link to their base directory.
 static int place_relative(const struct request *request, struct place *place)
 {
-	char prefix[PREFIX_ROOM];
-	int length;
-	if (place->base == AT_FDCWD)
-		length = snprintf(prefix, sizeof(prefix), "/proc/%d/cwd/", request->tid);
-	else if (place->base < 0)
-		return -EBADF;
-	else
-		length = snprintf(prefix, sizeof(prefix), "/proc/%d/fd/%d/", request->tid,
-				  place->base);
+	char prefix[PREFIX_ROOM + 1];
+	int length = base_name(request, place->base, prefix);
+	if (length < 0)
+		return length;
+	prefix[length++] = '/';
+	prefix[length] = '\0';
 	if ((size_t)length + place->length < PATH_MAX) {
 		place_prefix(place, prefix, length);
 		return 0;
@@ -193,6 +190,21 @@ static int place_relative(const struct request *request, struct place *place)
 	place->dirfd = open(prefix, O_PATH | O_CLOEXEC | O_DIRECTORY);
 	if (place->dirfd < 0)
 		return base_error(request, place, -errno);
+	place->path = place->raw;
+	return 0;
+}
+
+// Finds the supervisor's name for the path that has been read.
+static int place_locate(struct request *request, struct place *place)
+{
+	if (place->length == 0)
+		return place_descriptor(request, place);
+	place->relative = *place->raw != '/';
+	if (atomic_load(&request->session->views) ||
+	    (!place->relative && names_own_process(place->raw)))
+		return place_walked(request, place);
+	if (place->relative)
+		return place_relative(request, place);
 	place->path = place->raw;
 	return 0;
 }
@@ -216,19 +228,9 @@ static int place_path(struct request *request, int dirfd, int path, struct place
 	if (length < 0)
 		return (int)length;
 	place->length = (size_t)length;
-	if (length == 0)
-		return flags & AT_EMPTY_PATH ? place_descriptor(request, place->base, place)
-					     : -ENOENT;
-	if (*place->raw != '/') {
-		place->relative = true;
-		if (atomic_load(&request->session->views))
-			return place_walked(request, place);
-		return place_relative(request, place);
-	}
-	if (atomic_load(&request->session->views) || names_own_process(place->raw))
-		return place_walked(request, place);
-	place->path = place->raw;
-	return 0;
+	if (length == 0 && !(flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	return place_locate(request, place);
 }
 
 static int place_of_request(struct request *request, struct place *place)
@@ -237,9 +239,9 @@ static int place_of_request(struct request *request, struct place *place)
 	if (row->subject != SUBJECT_DESCRIPTOR)
 		return place_path(request, row->dirfd, row->path, place);
 	place->base = (int)request->args[row->fd];
-	if (place->base < 0)
+	if (place->base < 0) // AT_FDCWD included
 		return -EBADF;
-	return place_descriptor(request, place->base, place);
+	return place_descriptor(request, place);
 }
 
 static int place_dirfd(const struct place *place)
@@ -400,16 +402,7 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 	place_init(&place, 0, dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd]);
 	place.length = strlen(raw);
 	memcpy(place.raw, raw, place.length + 1);
-	place.relative = *raw != '/';
-	int error = 0;
-	if (place.length == 0)
-		error = place_descriptor(request, place.base, &place);
-	else if (atomic_load(&request->session->views) || names_own_process(raw))
-		error = place_walked(request, &place);
-	else if (place.relative)
-		error = place_relative(request, &place);
-	else
-		place.path = place.raw;
+	int error = place_locate(request, &place);
 	if (error)
 		return error;
 

@@ -40,6 +40,7 @@ struct session {
 	// the last descriptor of a removed file is closed. Under table_writer.
 	struct file_identity retired[SESSION_RETIRED];
 	unsigned retired_next;
+	atomic_uint retirements; // counts them, for readers that they overtake
 
 	bool unknown_is_real; // -u: unrecorded files keep their real ids
 	bool kernel_has_x32;

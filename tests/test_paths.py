@@ -76,8 +76,6 @@ static void *look(void *unused)
 int main(void)
 {
 	pthread_t threads[2];
-	for (int i = 0; i < 2; i++)
-		pthread_create(&threads[i], NULL, look, NULL);
 	int before = -1;
 	for (int round = 0; round < 4000; round++) {
 		int fd = open("new", O_CREAT | O_EXCL | O_WRONLY, 0644);
@@ -88,6 +86,8 @@ int main(void)
 			wrong++;
 		close(before);
 		before = fd;
+		for (int i = 0; round == 0 && i < 2; i++) // there is a file to look at
+			pthread_create(&threads[i], NULL, look, NULL);
 	}
 	over = 1;
 	for (int i = 0; i < 2; i++)
