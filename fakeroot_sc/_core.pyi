@@ -78,11 +78,13 @@ def run(
     control: int,
     unknown_is_real: bool,
     session_pass: int,
+    shim: bytes | None,
     handler: Handler,
     /,
 ) -> tuple[str, int]:
     """Starts a command under the filter and serves it until its last process ends.
 
+    ``shim``: the path of the shim for x86-64, where ``env`` has it in LD_PRELOAD.
     Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
     Once in a process: worker threads go on until it ends.
     """

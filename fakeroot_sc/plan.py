@@ -8,7 +8,8 @@ TROUBLE = 125
 """Exit status when fakeroot-sc itself failed, as of env(1) and timeout(1)."""
 
 USAGE = """\
-usage: fakeroot-sc [-u] [-l LIB] [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
+usage: fakeroot-sc [-u] [--no-shim] [-l LIB] [-f FAKED] [-b FD] [--]
+                   [COMMAND [ARGUMENT...]]
        fakeroot-sc --dump-filter
        fakeroot-sc -h | -v
 """
@@ -26,6 +27,8 @@ anything of the run lives, and are shown by every later look.
   -f, --faked FAKED       likewise
   -b, --fd-base FD        likewise
   -i FILE, -s FILE        loading and saving state: not yet
+      --no-shim           do not preload the shim into dynamic programs: all
+                          calls go to the supervisor (slower, same answers)
       --dump-filter       print the seccomp filter as pseudo-code
   -h, --help              print this help
   -v, --version           print the version
@@ -37,6 +40,7 @@ executed, 127 it was not found; 125 fakeroot-sc itself failed; 2 bad usage.
 
 _FLAGS = {"-u": "-u", "--unknown-is-real": "-u", "-h": "-h", "--help": "-h"}
 _FLAGS |= {"-v": "-v", "--version": "-v", "--dump-filter": "--dump-filter"}
+_FLAGS |= {"--no-shim": "--no-shim"}
 _WITH_VALUE = {"-l": "-l", "--lib": "-l", "-f": "-f", "--faked": "-f"}
 _WITH_VALUE |= {"-b": "-b", "--fd-base": "-b", "-i": "-i", "-s": "-s"}
 _NOT_YET = {"-i": "loading state from a file", "-s": "saving state to a file"}
@@ -48,20 +52,23 @@ class UsageError(Exception):
 
 class Plan:
     """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
-    run with its arguments; ``unknown_is_real``: -u.
+    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim.
     """
 
     # Not attrs, whose import alone would take four times as long as a plain run.
-    __slots__ = ("action", "command", "unknown_is_real")
+    __slots__ = ("action", "command", "shim", "unknown_is_real")
 
     def __init__(self) -> None:
         self.action = "run"
         self.command: list[str] = []
         self.unknown_is_real = False
+        self.shim = True
 
     def take_flag(self, flag: str) -> None:
         if flag == "-u":
             self.unknown_is_real = True
+        elif flag == "--no-shim":
+            self.shim = False
         elif flag == "-h":
             self.action = "help"
         elif flag == "-v":

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from fakeroot_sc import _core
+from fakeroot_sc import _core, preload
 from fakeroot_sc.origin import Origin
 from fakeroot_sc.passes import patch_pass
 from fakeroot_sc.plan import TROUBLE, Plan
@@ -46,15 +46,26 @@ def _environment() -> list[bytes]:
     return environment
 
 
+def _package() -> str:
+    return os.path.dirname(_core.__file__)
+
+
 def stock_filter() -> bytes:
     """The filter as the build compiled it, with placeholders for the pass."""
-    with open(os.path.join(os.path.dirname(_core.__file__), "stock.bpf"), "rb") as file:
+    with open(os.path.join(_package(), "stock.bpf"), "rb") as file:
         return file.read()
+
+
+def _shim() -> bytes | None:
+    return preload.shim_path(os.fsencode(_package()))
 
 
 def _join_outer(plan: Plan, origin: Origin) -> int:
     """Nested use: COMMAND runs in the session that this process is already in."""
-    number = _core.execute(_arguments(plan), _environment(), origin.inherited, origin.control)
+    environment, shim = _environment(), _shim()
+    if shim and not plan.shim:
+        environment = preload.remove(environment, shim)
+    number = _core.execute(_arguments(plan), environment, origin.inherited, origin.control)
     return _fail("EXECUTE", number, plan)
 
 
@@ -78,14 +89,18 @@ def supervise(plan: Plan, origin: Origin) -> int:
     if _core.in_session():
         return _join_outer(plan, origin)
     drawn = _draw_pass()
+    environment, shim = _environment(), _shim() if plan.shim else None
+    if shim:
+        environment = preload.add(environment, shim)
     stage, number = _core.run(
         _arguments(plan),
-        _environment(),
+        environment,
         patch_pass(stock_filter(), drawn),
         origin.inherited,
         origin.control,
         plan.unknown_is_real,
         drawn,
+        shim,
         _handle,
     )
     if stage == "NONE":

@@ -58,11 +58,18 @@ static void install_fd(const struct request *request, const struct outcome *outc
 		.newfd_flags = O_CLOEXEC,
 		.flags = SECCOMP_ADDFD_FLAG_SEND, // Linux 5.14: installs and answers in one
 	};
-	if (ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0)
+	int listener = request->session->listener;
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0)
 		return;
-	struct outcome failed;
-	outcome_result(&failed, -errno);
-	answer(request, &failed);
+	struct outcome instead;
+	outcome_result(&instead, -errno);
+	if (errno == EINVAL) {
+		addfd.flags = 0; // Linux 5.9
+		int fd = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+		if (fd >= 0)
+			outcome_value(&instead, fd);
+	}
+	answer(request, &instead);
 }
 
 void answer(const struct request *request, const struct outcome *outcome)

@@ -2,9 +2,16 @@
 #include "attach.h"
 
 #include "request.h"
+#include "scope.h"
 #include "target.h"
 
-bool attach_request(struct request *request, struct outcome *outcome)
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#define THREADS_MOST 256 // whose filters are counted
+
+bool attach_by_getgroups(struct request *request, struct outcome *outcome)
 {
 	uint64_t address = request->args[request->row->list];
 	uint64_t bytes;
@@ -21,6 +28,69 @@ bool attach_request(struct request *request, struct outcome *outcome)
 		outcome_result(outcome, error);
 		return true;
 	}
+	default:
+		return false;
+	}
+}
+
+// Filters that a thread runs under (Linux 5.9), or -1.
+static int count_filters(int directory, const char *thread)
+{
+	char name[32], line[128];
+	snprintf(name, sizeof(name), "%s/status", thread);
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+	FILE *status = fd < 0 ? NULL : fdopen(fd, "r");
+	int count = -1;
+	if (!status) {
+		scope_close(&fd);
+		return -1;
+	}
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "Seccomp_filters: %d", &count) == 1)
+			break;
+	fclose(status);
+	return count;
+}
+
+// Filters are added, never removed, and each thread has its own. Those that all
+// targets have are the supervisor's and ours.
+static bool is_sandboxed(const struct request *request)
+{
+	char name[32];
+	int own = count_filters(AT_FDCWD, "/proc/self");
+	snprintf(name, sizeof(name), "/proc/%d/task", request->tid);
+	DIR *threads = own < 0 ? NULL : opendir(name);
+	if (!threads)
+		return true;
+	bool sandboxed = false;
+	int seen = 0;
+	struct dirent *thread;
+	while (!sandboxed && (thread = readdir(threads)))
+		if (*thread->d_name != '.')
+			sandboxed = count_filters(dirfd(threads), thread->d_name) != own + 1 ||
+				    ++seen > THREADS_MOST;
+	closedir(threads);
+	return sandboxed;
+}
+
+bool attach_by_stat(struct request *request, struct outcome *outcome)
+{
+	const struct syscall_row *row = request->row;
+	int position = row->fd >= 0 ? row->fd : row->dirfd;
+	if (position < 0 || request->args[row->buffer] != 0)
+		return false;
+	switch ((int)request->args[position]) {
+	case ATTACH_TABLE:
+		if (request->session->memory_reader < 0) {
+			outcome_result(outcome, -EBADF);
+			return true;
+		}
+		outcome_value(outcome, request->session->memory_reader);
+		outcome->kind = OUTCOME_INSTALL_FD;
+		return true;
+	case ATTACH_SANDBOXED:
+		outcome_value(outcome, is_sandboxed(request));
+		return true;
 	default:
 		return false;
 	}

@@ -1,24 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a process asks whether it runs under a supervisor: getgroups(2) with
-// arguments that are an error to every kernel (EINVAL) and touch no memory
+// How a process asks whether it runs under a supervisor, and joins it: calls that
+// trap anyway, with arguments that are an error to every kernel and touch no memory
 // there. The supervisor answers.
 #ifndef FSC_ATTACH_H
 #define FSC_ATTACH_H
-
-#include "outcome.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define ATTACH_VERSION 1
 
+// As the size of getgroups(2), else EINVAL.
 #define ATTACH_QUERY (-0x0a3f0001)  // list ignored: answers ATTACH_VERSION
 #define ATTACH_MEMORY (-0x0a3f0002) // list: 8 bytes, which come back inverted
 
+// As the descriptor of a stat call, with NULL for the buffer, else EBADF. For the
+// shim, which may find itself behind a filter of others: a loader has just had
+// to look at a descriptor itself, so this call is one that they let through.
+#define ATTACH_TABLE (-0x0a3f0003)     // installs and returns a descriptor of the shared memory
+#define ATTACH_SANDBOXED (-0x0a3f0004) // 1 if any thread has a filter beside ours, else 0
+
+struct outcome;
 struct request;
 
-// Whether the getgroups request is one of these; if so, decides its outcome.
-bool attach_request(struct request *request, struct outcome *outcome);
+// Whether the request, getgroups or a stat call, is one of these; if so, decides
+// its outcome.
+bool attach_by_getgroups(struct request *request, struct outcome *outcome);
+bool attach_by_stat(struct request *request, struct outcome *outcome);
 
 #endif

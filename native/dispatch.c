@@ -35,7 +35,8 @@ void dispatch(struct request *request, struct outcome *outcome)
 		[OP_GETRESID] = op_getresid,   [OP_GETGROUPS] = op_getgroups,
 		[OP_SETID] = op_setid,         [OP_SET_ACL] = op_set_acl,
 		[OP_GETDENTS] = op_getdents,   [OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
-		[OP_VIEW] = op_view,
+		[OP_VIEW] = op_view,           [OP_EXEC] = op_exec,
+		[OP_SANDBOX] = op_sandbox,
 	};
 	if (!request->row)
 		outcome_continue(outcome);

@@ -86,7 +86,7 @@ int metadata_store(struct session *session, const struct inode_record *record)
 {
 	struct inode_record kept = *record;
 	// What the default shows anyway need not be remembered.
-	if (!session->unknown_is_real) {
+	if (!session->page->unknown_is_real) {
 		if (kept.fields & INODE_UID && kept.uid == 0)
 			kept.fields &= ~(uint32_t)INODE_UID;
 		if (kept.fields & INODE_GID && kept.gid == 0)
@@ -130,7 +130,7 @@ void metadata_retire(struct session *session, const struct statx *real)
 		record.fields |= INODE_RETIRED;
 		if (metadata_store(session, &record) != 0)
 			return;
-		atomic_fetch_add(&session->retirements, 1);
+		atomic_fetch_add(&session->page->retirements, 1);
 	}
 	forget_oldest_retired(session, &record.identity);
 }

@@ -275,15 +275,15 @@ static enum launch_stage start(const struct launch_plan *plan, int control, int 
 static PyObject *core_run(PyObject *module, PyObject *args)
 {
 	(void)module;
-	PyObject *argv, *env, *origin, *handler;
+	PyObject *argv, *env, *origin, *shim, *handler;
 	const char *filter;
 	Py_ssize_t filter_size;
 	int control, unknown_is_real;
 	unsigned long long pass;
 	struct launch_plan plan = {0};
-	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKO", &PyList_Type, &argv, &PyList_Type, &env,
+	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOO", &PyList_Type, &argv, &PyList_Type, &env,
 			      &filter, &filter_size, &PyTuple_Type, &origin, &control,
-			      &unknown_is_real, &pass, &handler) ||
+			      &unknown_is_real, &pass, &shim, &handler) ||
 	    parse_origin(origin, &plan.origin) < 0)
 		return NULL;
 	char **arguments = string_array(argv);
@@ -304,8 +304,8 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	if (error == -EPERM || error == -ENOSYS)
 		stage = LAUNCH_STATX;
 	if (!error) {
-		session.unknown_is_real = unknown_is_real;
-		session.pass = pass;
+		session_publish(&session, pass, unknown_is_real);
+		preload_init(&session.preload, shim == Py_None ? NULL : PyBytes_AsString(shim));
 		session.control = control;
 		session.python = run_python;
 		python_handler = Py_NewRef(handler);
@@ -360,7 +360,7 @@ static PyObject *core_shown(PyObject *module, PyObject *args)
 		return raise_errno(error);
 	struct inode_record record;
 	bool known = metadata_find(&session, &attributes, &record);
-	rules_show(known ? &record : NULL, session.unknown_is_real, &attributes);
+	rules_show(known ? &record : NULL, session.page->unknown_is_real, &attributes);
 	return Py_BuildValue("IIH", attributes.stx_uid, attributes.stx_gid, attributes.stx_mode);
 }
 

@@ -219,6 +219,8 @@ static void *worker(void *argument)
 					    session->kernel_has_x32),
 			.id = notification->id,
 			.tid = (pid_t)notification->pid,
+			.narrow = notification->data.arch == FSC_ARCH_I386 ||
+				  notification->data.nr & FSC_X32_SYSCALL_BIT,
 			.received = received,
 		};
 		memcpy(request.args, notification->data.args, sizeof(request.args));

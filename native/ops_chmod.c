@@ -123,7 +123,7 @@ static int set_mode_acl(struct session *session, struct subject *subject, uint32
 	struct inode_record record;
 	struct statx shown = subject->real;
 	bool known = metadata_find(session, &subject->real, &record);
-	rules_show(known ? &record : NULL, session->unknown_is_real, &shown);
+	rules_show(known ? &record : NULL, session->page->unknown_is_real, &shown);
 	// One that says more gives way, as it does in the kernel.
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", subject->fd);

@@ -29,7 +29,7 @@ static int remember_owner(struct session *session, struct subject *subject, uint
 	metadata_edit(session, &subject->real, &record);
 
 	struct statx shown = subject->real;
-	rules_show(&record, session->unknown_is_real, &shown);
+	rules_show(&record, session->page->unknown_is_real, &shown);
 	uint32_t mode = mode_after_chown(shown.stx_mode);
 	if (mode != shown.stx_mode) {
 		record.fields |= INODE_MODE;

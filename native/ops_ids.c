@@ -24,7 +24,7 @@ void op_getresid(struct request *request, struct outcome *outcome)
 
 void op_getgroups(struct request *request, struct outcome *outcome)
 {
-	if (attach_request(request, outcome))
+	if (attach_by_getgroups(request, outcome))
 		return;
 	const uint32_t root = 0;
 	const int count = 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // stat(2), statx(2) and their kin: real attributes, corrected by the record.
+#include "attach.h"
 #include "metadata.h"
 #include "request.h"
 #include "resolve.h"
@@ -8,12 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-
-// What the rules need beside what the call asks for. No more: asking for a time
-// makes the kernel track it more finely (multigrain, Linux 6.13) and shows in
-// stx_mask.
-#define RULES_MASK                                                                                \
-	(STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_GID | STATX_INO | STATX_BTIME)
 
 // Attributes and record are read one after the other. A file that loses its last link
 // in between may have lost its record to the next file of its inode number, too: then
@@ -24,7 +19,10 @@
 // So any failure here lets it execute the call, which changes nothing.
 void op_stat(struct request *request, struct outcome *outcome)
 {
+	if (attach_by_stat(request, outcome))
+		return;
 	const struct syscall_row *row = request->row;
+	struct session_page *page = request->session->page;
 	unsigned asked = STATX_BASIC_STATS;
 	if (row->variant == VARIANT_STATX)
 		asked = (unsigned)request->args[row->mask];
@@ -41,20 +39,17 @@ void op_stat(struct request *request, struct outcome *outcome)
 	if (!request_flags_valid(request))
 		return;
 	for (int tries = 0; tries < READ_TRIES; tries++) {
-		unsigned retirements = atomic_load(&request->session->retirements);
-		if (resolve_statx(request, flags, asked | RULES_MASK, &attributes) != 0)
+		uint32_t retirements = atomic_load(&page->retirements);
+		if (resolve_statx(request, flags, asked | RULES_ATTRIBUTES, &attributes) != 0)
 			return;
 		known = metadata_look_up(request->session, &attributes, &record);
 		if (known != METADATA_DOUBTFUL &&
-		    retirements == atomic_load(&request->session->retirements))
+		    retirements == atomic_load(&page->retirements))
 			break;
 	}
 
-	rules_show(known == METADATA_KNOWN ? &record : NULL, request->session->unknown_is_real, &attributes);
-	if (!(asked & STATX_BTIME)) {
-		attributes.stx_mask &= ~(unsigned)STATX_BTIME;
-		attributes.stx_btime = (struct statx_timestamp){0};
-	}
+	rules_show(known == METADATA_KNOWN ? &record : NULL, page->unknown_is_real, &attributes);
+	rules_hide_unasked(asked, &attributes);
 
 	unsigned char bytes[STAT_LAYOUT_MAX];
 	int size = stat_layout_encode(row->variant, &attributes, bytes);

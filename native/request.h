@@ -16,6 +16,7 @@ struct request {
 	const struct syscall_row *row;
 	uint64_t id; // of the notification
 	pid_t tid;
+	bool narrow;       // its pointers in memory have 32 bits: i386 or x32
 	uint64_t received; // the time stamp counter at its receipt
 	uint64_t args[6];
 };
@@ -67,6 +68,8 @@ void op_getdents(struct request *request, struct outcome *outcome);
 void op_unlink(struct request *request, struct outcome *outcome);
 void op_rename(struct request *request, struct outcome *outcome);
 void op_view(struct request *request, struct outcome *outcome);
+void op_exec(struct request *request, struct outcome *outcome);
+void op_sandbox(struct request *request, struct outcome *outcome);
 
 // Finds the row's handler and runs it.
 void dispatch(struct request *request, struct outcome *outcome);

@@ -12,6 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What the rules need to know of a file. No more: asking for a time makes the kernel
+// track it more finely (multigrain, Linux 6.13) and shows in stx_mask.
+#define RULES_ATTRIBUTES                                                                          \
+	(STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_GID | STATX_INO | STATX_BTIME)
+
 #define RULES_TYPE_MASK 0170000u
 #define RULES_MODE_MASK 0007777u
 
@@ -89,9 +94,9 @@ static inline void rules_hide_io_limits(struct statx *attributes)
 		bytes[i] = 0;
 }
 
-// Turns real attributes into those to be shown; record: NULL for a file without.
-static inline void rules_show(const struct inode_record *record, bool unknown_is_real,
-			      struct statx *attributes)
+// Turns real ids and mode into those to be shown.
+static inline void rules_show_ids_and_mode(const struct inode_record *record, bool unknown_is_real,
+					   struct statx *attributes)
 {
 	uint32_t fields = record ? record->fields : 0;
 	if (fields & INODE_UID)
@@ -105,13 +110,30 @@ static inline void rules_show(const struct inode_record *record, bool unknown_is
 	if (fields & INODE_MODE)
 		attributes->stx_mode = (uint16_t)((attributes->stx_mode & RULES_TYPE_MASK) |
 						  (record->mode & RULES_MODE_MASK));
-	if (fields & INODE_TYPE) {
+	if (fields & INODE_TYPE)
 		attributes->stx_mode = (uint16_t)((attributes->stx_mode & RULES_MODE_MASK) |
 						  (record->mode & RULES_TYPE_MASK));
-		attributes->stx_rdev_major = rules_rdev_major(record->rdev);
-		attributes->stx_rdev_minor = rules_rdev_minor(record->rdev);
-		rules_hide_io_limits(attributes);
-	}
+}
+
+// The same for all attributes; record: NULL for a file without.
+static inline void rules_show(const struct inode_record *record, bool unknown_is_real,
+			      struct statx *attributes)
+{
+	rules_show_ids_and_mode(record, unknown_is_real, attributes);
+	if (!record || !(record->fields & INODE_TYPE))
+		return;
+	attributes->stx_rdev_major = rules_rdev_major(record->rdev);
+	attributes->stx_rdev_minor = rules_rdev_minor(record->rdev);
+	rules_hide_io_limits(attributes);
+}
+
+// Takes out what the call did not ask for and RULES_ATTRIBUTES has brought.
+static inline void rules_hide_unasked(unsigned asked, struct statx *attributes)
+{
+	if (asked & STATX_BTIME)
+		return;
+	attributes->stx_mask &= ~(unsigned)STATX_BTIME;
+	attributes->stx_btime = (struct statx_timestamp){0};
 }
 
 #endif

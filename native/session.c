@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/stat.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,24 +20,36 @@
 #include <unistd.h>
 
 // Address space, not memory: pages come as records do. Room for 50 million.
-#define TABLE_BYTES_MOST ((size_t)4 << 30)
-#define TABLE_BYTES_LEAST ((size_t)1 << 20)
+#define MEMORY_BYTES_MOST ((size_t)4 << 30)
+#define MEMORY_BYTES_LEAST ((size_t)1 << 20)
 
-static int map_table(struct session *session, int fd)
+static int map_memory(struct session *session, int fd)
 {
 	int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
 	// RLIMIT_AS may allow less than we would like.
-	for (size_t size = TABLE_BYTES_MOST; size >= TABLE_BYTES_LEAST; size /= 2) {
+	for (size_t size = MEMORY_BYTES_MOST; size >= MEMORY_BYTES_LEAST; size /= 2) {
 		if (fd >= 0 && ftruncate(fd, (off_t)size) < 0)
 			return -errno;
 		void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-		if (base != MAP_FAILED)
-			return inode_table_format(&session->table, base, size);
+		if (base == MAP_FAILED)
+			continue;
+		session->memory_size = size;
+		session->page = base;
+		return inode_table_format(&session->table,
+					  (unsigned char *)base + SESSION_PAGE_BYTES,
+					  size - SESSION_PAGE_BYTES);
 	}
 	return -ENOMEM;
 }
 
-static int create_table(struct session *session)
+static void open_reader(struct session *session)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", session->memory);
+	session->memory_reader = open(name, O_RDONLY | O_CLOEXEC);
+}
+
+static int create_memory(struct session *session)
 {
 	// RLIMIT_FSIZE counts for a memfd, too. COMMAND keeps the user's.
 	struct rlimit limit, most;
@@ -44,14 +57,16 @@ static int create_table(struct session *session)
 	most = limit;
 	most.rlim_cur = most.rlim_max;
 	setrlimit(RLIMIT_FSIZE, &most);
-	session->table_fd = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
-	int error = session->table_fd < 0 ? -errno : map_table(session, session->table_fd);
+	session->memory = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
+	int error = session->memory < 0 ? -errno : map_memory(session, session->memory);
 	setrlimit(RLIMIT_FSIZE, &limit);
 	if (error == -EFBIG) {
-		scope_close(&session->table_fd);
-		session->table_fd = -1;
-		error = map_table(session, -1);
+		scope_close(&session->memory);
+		session->memory = -1;
+		error = map_memory(session, -1);
 	}
+	if (!error && session->memory >= 0)
+		open_reader(session);
 	return error;
 }
 
@@ -95,7 +110,8 @@ int session_create(struct session *session)
 	session->listener = -1;
 	session->watch = -1;
 	session->mounts = -1;
-	session->table_fd = -1;
+	session->memory = -1;
+	session->memory_reader = -1;
 	session->control = -1;
 	pthread_mutex_init(&session->table_writer, NULL);
 	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
@@ -110,18 +126,26 @@ int session_create(struct session *session)
 	if (error)
 		return error;
 	session->watch = epoll_create1(EPOLL_CLOEXEC);
-	return session->watch < 0 ? -errno : create_table(session);
+	return session->watch < 0 ? -errno : create_memory(session);
 }
 
 void session_destroy(struct session *session)
 {
-	if (session->table.base)
-		munmap(session->table.base, session->table.size);
-	scope_close(&session->table_fd);
+	if (session->page)
+		munmap(session->page, session->memory_size);
+	scope_close(&session->memory);
+	scope_close(&session->memory_reader);
 	scope_close(&session->watch);
 	scope_close(&session->mounts);
 	scope_close(&session->listener);
 	scope_close(&session->control);
+}
+
+void session_publish(struct session *session, uint64_t pass, bool unknown_is_real)
+{
+	session->page->pass = pass;
+	session->page->unknown_is_real = unknown_is_real;
+	atomic_store(&session->page->magic, SESSION_PAGE_MAGIC);
 }
 
 static int compare_descriptors(const void *a, const void *b)
@@ -160,15 +184,15 @@ int session_detach(struct session *session, int keep)
 	// A path through /proc/self/cwd shall lead nowhere: to /proc, at most.
 	if (chdir("/proc/self/fdinfo") < 0)
 		return -errno;
-	const int nameless[SESSION_NAMELESS] = {0, session->watch, session->table_fd,
+	const int nameless[SESSION_NAMELESS] = {0, session->watch, session->memory,
 						session->control};
 	for (int i = 0; i < SESSION_NAMELESS; i++)
 		if (fstat(nameless[i], &st) == 0)
 			session->nameless_devs[i] = st.st_dev;
 
 	umask(0);
-	int kept[] = {session->listener, session->watch,   session->mounts,
-		      session->table_fd, session->control, keep};
+	int kept[] = {session->listener, session->watch,         session->mounts,
+		      session->memory,   session->memory_reader, session->control, keep};
 	const size_t count = sizeof(kept) / sizeof(*kept);
 	qsort(kept, count, sizeof(*kept), compare_descriptors);
 	unsigned first = 3;

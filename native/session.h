@@ -5,6 +5,8 @@
 #define FSC_SESSION_H
 
 #include "inode_table.h"
+#include "preload.h"
+#include "session_page.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,14 +23,17 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 
 #define SESSION_INODE_LOCKS 64
 #define SESSION_RETIRED 16384
-#define SESSION_NAMELESS 4
+#define SESSION_NAMELESS 4 // pipe, epoll, memfd, socket
 #define SESSION_MOUNT_FACTS 64
 
 struct session {
 	int listener;
 	int watch;    // the workers' epoll instance
 	int mounts;   // the list of mounts, mounts.h
-	int table_fd; // the memfd behind table
+	int memory;   // the memfd of page and table, or -1: they are private
+	int memory_reader; // the same for reading only, to be given to targets
+	size_t memory_size;
+	struct session_page *page;
 	struct inode_table table;
 	pthread_mutex_t table_writer;
 	// Reading, deciding and writing one file's record is one step: changes of
@@ -40,12 +45,9 @@ struct session {
 	// the last descriptor of a removed file is closed. Under table_writer.
 	struct file_identity retired[SESSION_RETIRED];
 	unsigned retired_next;
-	atomic_uint retirements; // counts them, for readers that they overtake
 
-	bool unknown_is_real; // -u: unrecorded files keep their real ids
 	bool kernel_has_x32;
 	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path
-	uint64_t pass;
 
 	// A target has changed its root, its mounts or its mount namespace: from
 	// then on absolute paths are walked from each target's own root.
@@ -65,6 +67,8 @@ struct session {
 	// What is known of mounts: mounts.h.
 	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS];
 
+	struct preload preload;
+
 	python_dispatch *python;
 	int control; // messages to the front process, see control.h
 	atomic_bool told_unreadable;
@@ -75,6 +79,10 @@ struct session {
 // /proc, -EPERM or -ENOSYS for a refused statx(2), -ENOMEM, -EMFILE.
 int session_create(struct session *session);
 void session_destroy(struct session *session);
+
+// Tells targets what they may know, before the first of them runs. Until then
+// the pass is 0, which no filter has.
+void session_publish(struct session *session, uint64_t pass, bool unknown_is_real);
 
 // Lets go of what the supervisor inherited, before the first worker starts: the
 // working directory, the umask (handlers create with the target's) and every

@@ -19,6 +19,8 @@
 // copy_from_user() and copy_to_user() answer EFAULT.
 static atomic_bool vm_calls_refused;
 
+#define HEADS_MOST 64
+
 static ssize_t transfer_mem(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)
 {
 	char name[40];
@@ -68,6 +70,20 @@ int target_write(pid_t tid, uint64_t address, const void *bytes, size_t size)
 	if (done < 0)
 		return (int)done;
 	return (size_t)done == size ? 0 : -EFAULT;
+}
+
+void target_read_heads(pid_t tid, const uint64_t *addresses, unsigned count, size_t size,
+		       void *heads_ret)
+{
+	struct iovec remote[HEADS_MOST];
+	struct iovec local = {.iov_base = heads_ret, .iov_len = size * count};
+	memset(heads_ret, 0, size * count);
+	for (unsigned i = 0; i < count; i++)
+		remote[i] = (struct iovec){(void *)(uintptr_t)addresses[i], size};
+	if (process_vm_readv(tid, &local, 1, remote, count, 0) >= 0 || errno == EFAULT)
+		return;
+	for (unsigned i = 0; i < count; i++)
+		transfer(tid, addresses[i], (unsigned char *)heads_ret + i * size, size, false);
 }
 
 ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096])

@@ -19,6 +19,11 @@
 int target_read(pid_t tid, uint64_t address, void *bytes, size_t size);
 int target_write(pid_t tid, uint64_t address, const void *bytes, size_t size);
 
+// Reads the first bytes at each of up to 64 addresses; zeros where they, or those of
+// an address in front, cannot be read.
+void target_read_heads(pid_t tid, const uint64_t *addresses, unsigned count, size_t size,
+		       void *heads_ret);
+
 // Reads a path: up to PATH_MAX bytes with the final NUL, never touching the page
 // behind it. Returns its length, -ENAMETOOLONG, or an error of target_read().
 ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096]);

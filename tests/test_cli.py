@@ -262,7 +262,8 @@ def test_parse_ends_at_the_first_word_that_is_no_option(command: list[str]) -> N
 PLAIN_RUN_MODULES = {
     "_abc", "_collections_abc", "_stat", "abc", "genericpath", "os", "os.path", "posixpath", "stat",
     "fakeroot_sc", "fakeroot_sc._core", "fakeroot_sc.cli", "fakeroot_sc.origin",
-    "fakeroot_sc.passes", "fakeroot_sc.plan", "fakeroot_sc.supervisor",
+    "fakeroot_sc.passes", "fakeroot_sc.plan", "fakeroot_sc.preload",
+    "fakeroot_sc.supervisor",
 }  # fmt: skip
 """All that a plain run may import beyond what ``python -I -S`` itself does: each costs
 start-up time."""

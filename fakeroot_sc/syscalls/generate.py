@@ -227,12 +227,18 @@ def _strings(values: Iterable[str]) -> str:
 
 
 def _numbers(abi: Abi) -> dict[int, int]:
-    """Position in TABLE by number; ValueError if two rows share a number."""
+    """Position in TABLE by number; ValueError if two rows share a number.
+
+    The index of x86-64 is x32's, too: no number is one call there and another here.
+    """
     found: dict[int, int] = {}
     for position, row in enumerate(TABLE):
-        number = row.number(abi)
-        if number is not None and found.setdefault(number, position) != position:
-            raise ValueError(f"two rows have number {number} on {abi.value}")
+        numbers = [row.number(abi)]
+        if abi is Abi.X86_64:
+            numbers.append(row.x32_own)
+        for number in numbers:
+            if number is not None and found.setdefault(number, position) != position:
+                raise ValueError(f"two rows have number {number} on {abi.value}")
     return found
 
 

@@ -87,6 +87,7 @@ class Syscall:
     ``variant`` selects a data layout among the calls of one operation.
     ``implied_flags`` are the AT_* flags the call has without an argument for
     them, ``accepted_flags`` those its flags argument may carry (else EINVAL).
+    ``x32_own`` is the number on x32 where that is not the one on x86-64.
     ``passes`` says that the shim may make the call itself under the session's
     pass.  ``reason`` is one sentence for docs/syscalls.rst.
     """
@@ -97,6 +98,7 @@ class Syscall:
     arguments: tuple[str, ...]
     reason: str
     x86_64: int | None = None
+    x32_own: int | None = None
     i386: int | None = None
     home: Home = Home.NATIVE
     subject: Subject = Subject.NONE
@@ -108,8 +110,10 @@ class Syscall:
 
     @property
     def x32(self) -> int | None:
-        """x32 shares the numbers of all calls listed here (no row is in 512..547)."""
-        return None if self.x86_64 is None else self.x86_64 | X32_SYSCALL_BIT
+        """With X32_SYSCALL_BIT.  x32 shares the numbers of most calls; those that take
+        pointers in memory have their own (512 to 547)."""
+        number = self.x86_64 if self.x32_own is None else self.x32_own
+        return None if number is None else number | X32_SYSCALL_BIT
 
     def number(self, abi: Abi) -> int | None:
         """The number a program of that ABI passes, X32_SYSCALL_BIT included."""
@@ -425,6 +429,56 @@ def _views() -> Iterator[Syscall]:
         )
 
 
+def _executions() -> Iterator[Syscall]:
+    reason = "goes to the kernel; LD_PRELOAD is made to fit the program"
+    vectors = ("arguments", "environment")
+    for name, arguments, accepted, x86_64, x32_own, i386 in (
+        ("execve", ("path", *vectors), 0, 59, 520, 11),
+        (
+            "execveat",
+            ("dirfd", "path", *vectors, "flags"),
+            AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
+            322,
+            545,
+            358,
+        ),
+    ):
+        yield Syscall(
+            name=name,
+            family="executions",
+            operation="exec",
+            arguments=arguments,
+            subject=Subject.FILE,
+            accepted_flags=accepted,
+            x86_64=x86_64,
+            x32_own=x32_own,
+            i386=i386,
+            reason=reason,
+        )
+
+
+SECCOMP_SET_MODE_FILTER = 1
+PR_SET_SECCOMP = 22
+
+
+def _sandboxes() -> Iterator[Syscall]:
+    reason = "goes to the kernel; from then on the shim takes care to call nothing unusual"
+    for name, arguments, value, x86_64, i386 in (
+        ("seccomp", ("seccomp_operation",), SECCOMP_SET_MODE_FILTER, 317, 354),
+        ("prctl", ("option",), PR_SET_SECCOMP, 157, 172),
+    ):
+        yield Syscall(
+            name=name,
+            family="sandboxes",
+            operation="sandbox",
+            arguments=arguments,
+            traps=Masked(arguments[0], 0xFFFF_FFFF, value),
+            x86_64=x86_64,
+            i386=i386,
+            reason=reason,
+        )
+
+
 TABLE: tuple[Syscall, ...] = (
     *_stat(),
     *_chown(),
@@ -436,6 +490,8 @@ TABLE: tuple[Syscall, ...] = (
     *_listings(),
     *_entries(),
     *_views(),
+    *_executions(),
+    *_sandboxes(),
 )
 """Every call that traps, in the order of docs/syscalls.rst."""
 

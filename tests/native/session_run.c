@@ -17,6 +17,8 @@
 
 static struct session session;
 
+#define PLACEHOLDER_PASS 0x485341504c534150 // fakeroot_sc/passes.py
+
 static void leave_to_kernel(struct request *request, struct outcome *outcome)
 {
 	(void)request;
@@ -48,6 +50,7 @@ static int supervise_command(const struct launch_plan *plan, int control)
 	}
 	session.python = leave_to_kernel;
 	session.control = control;
+	session_publish(&session, PLACEHOLDER_PASS, false);
 	enum launch_stage stage = launch(&session, plan, &command, &error);
 	if (stage != LAUNCH_NONE) {
 		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);

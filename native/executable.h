@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What kind of program a file is, as far as preloading goes (elf(5), execve(2)).
+#ifndef FSC_EXECUTABLE_H
+#define FSC_EXECUTABLE_H
+
+enum executable_kind {
+	EXECUTABLE_UNKNOWN, // not readable, or nothing that the kernel executes by itself
+	EXECUTABLE_STATIC,  // without a loader: LD_PRELOAD means nothing to it
+	EXECUTABLE_X86_64,
+	EXECUTABLE_I386,
+	// With a loader that has no use for the shim: of another machine, or of
+	// a sanitizer whose runtime insists on coming first.
+	EXECUTABLE_FOREIGN,
+	EXECUTABLE_SCRIPT,
+};
+
+#define EXECUTABLE_HEAD 256 // of a script the kernel reads this much (BINPRM_BUF_SIZE, Linux 5.1)
+
+struct executable {
+	enum executable_kind kind;
+	char interpreter[EXECUTABLE_HEAD]; // of a script: the path behind "#!"
+};
+
+// Reads it from an open regular file.
+void executable_read(int fd, struct executable *executable_ret);
+
+#endif

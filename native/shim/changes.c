@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What changes metadata is the supervisor's. Here it is only tried again when a
+// signal came before the supervisor had received it: programs do not expect EINTR.
+#include "shim.h"
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __x86_64__
+#define NR_WIDE_IDS(name) __NR_##name
+#define VERSION_MKNOD 0 // _MKNOD_VER of <sys/stat.h>
+#else
+#define NR_WIDE_IDS(name) __NR_##name##32
+#define VERSION_MKNOD 1
+#endif
+#ifndef __NR_fchmodat2 // Linux 6.6
+#define __NR_fchmodat2 452
+#endif
+
+#define CHANGE(...)                                                                               \
+	({                                                                                        \
+		struct kernel_call call = KERNEL_CALL(__VA_ARGS__);                               \
+		(int)libc_result(session_trapped(&call));                                         \
+	})
+
+EXPORTED int chown(const char *path, unsigned uid, unsigned gid)
+{
+	return CHANGE(NR_WIDE_IDS(chown), (long)path, (long)uid, (long)gid);
+}
+
+EXPORTED int lchown(const char *path, unsigned uid, unsigned gid)
+{
+	return CHANGE(NR_WIDE_IDS(lchown), (long)path, (long)uid, (long)gid);
+}
+
+EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
+{
+	return CHANGE(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
+}
+
+EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
+{
+	return CHANGE(__NR_fchownat, dirfd, (long)path, (long)uid, (long)gid, flags);
+}
+
+EXPORTED int chmod(const char *path, unsigned mode)
+{
+	return CHANGE(__NR_chmod, (long)path, (long)mode);
+}
+
+EXPORTED int fchmod(int fd, unsigned mode)
+{
+	return CHANGE(__NR_fchmod, fd, (long)mode);
+}
+
+// Without fchmodat2(), libcs refuse links and change everything else by fchmodat().
+static int fchmodat_by_hand(int dirfd, const char *path, unsigned mode, int flags)
+{
+	char target;
+	if (flags != AT_SYMLINK_NOFOLLOW)
+		return (int)libc_result(-EINVAL);
+	struct kernel_call read_link = KERNEL_CALL(__NR_readlinkat, dirfd, (long)path,
+						   (long)&target, sizeof(target));
+	if (kernel_call_plain(&read_link) >= 0)
+		return (int)libc_result(-EOPNOTSUPP);
+	return CHANGE(__NR_fchmodat, dirfd, (long)path, (long)mode);
+}
+
+EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
+{
+	if (!flags)
+		return CHANGE(__NR_fchmodat, dirfd, (long)path, (long)mode);
+	struct kernel_call call =
+		KERNEL_CALL(__NR_fchmodat2, dirfd, (long)path, (long)mode, flags);
+	long returned = session_trapped(&call);
+	return returned == -ENOSYS ? fchmodat_by_hand(dirfd, path, mode, flags)
+				   : (int)libc_result(returned);
+}
+
+// glibc refuses what the kernel would cut off.
+static int make_node(int dirfd, const char *path, unsigned mode, uint64_t dev)
+{
+	if (libc_style() != LIBC_OTHER && dev > UINT32_MAX)
+		return (int)libc_result(-EINVAL);
+	return CHANGE(__NR_mknodat, dirfd, (long)path, (long)mode, (long)dev);
+}
+
+EXPORTED int mknod(const char *path, unsigned mode, uint64_t dev)
+{
+	if (libc_style() == LIBC_OTHER)
+		return CHANGE(__NR_mknod, (long)path, (long)mode, (long)dev);
+	return make_node(AT_FDCWD, path, mode, dev);
+}
+
+EXPORTED int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev)
+{
+	return make_node(dirfd, path, mode, dev);
+}
+
+// The names for programs built with glibc before 2.33.
+EXPORTED int __xmknod(int version, const char *path, unsigned mode, const uint64_t *dev)
+{
+	return version == VERSION_MKNOD ? mknod(path, mode, *dev) : (int)libc_result(-EINVAL);
+}
+
+EXPORTED int __xmknodat(int version, int dirfd, const char *path, unsigned mode,
+			const uint64_t *dev)
+{
+	return version == VERSION_MKNOD ? make_node(dirfd, path, mode, *dev)
+					: (int)libc_result(-EINVAL);
+}
+
+EXPORTED int setxattr(const char *path, const char *name, const void *value, size_t size,
+		      int flags)
+{
+	return CHANGE(__NR_setxattr, (long)path, (long)name, (long)value, (long)size, flags);
+}
+
+EXPORTED int lsetxattr(const char *path, const char *name, const void *value, size_t size,
+		       int flags)
+{
+	return CHANGE(__NR_lsetxattr, (long)path, (long)name, (long)value, (long)size, flags);
+}
+
+EXPORTED int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	return CHANGE(__NR_fsetxattr, fd, (long)name, (long)value, (long)size, flags);
+}

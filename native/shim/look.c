@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attributes and record are read one after the other, as in ops_stat.c. Wherever
+// they do not fit together at once, the supervisor is asked: it drops what is
+// stale, and knows how to wait.
+#include "look.h"
+
+#include "rules.h"
+
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include <stddef.h>
+
+static uint32_t retirements(const struct session_page *page)
+{
+	return atomic_load_explicit(&page->retirements, memory_order_acquire);
+}
+
+static struct kernel_call statx_call(int dirfd, const char *path, int flags, unsigned mask,
+				     struct statx *attributes)
+{
+	return KERNEL_CALL(__NR_statx, dirfd, (long)path, flags, (long)mask, (long)attributes);
+}
+
+long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *attributes)
+{
+	const struct session_page *page = session_attached();
+	struct kernel_call call = statx_call(dirfd, path, flags, mask, attributes);
+	if (!page)
+		return session_trapped(&call);
+
+	const unsigned needed = STATX_INO | STATX_NLINK;
+	uint32_t before = retirements(page);
+	struct kernel_call more = statx_call(dirfd, path, flags, mask | RULES_ATTRIBUTES, attributes);
+	long returned = kernel_call_passed(&more, page->pass);
+	if (returned < 0)
+		return returned;
+	struct inode_record record;
+	enum inode_lookup found = INODE_BUSY;
+	if ((attributes->stx_mask & needed) == needed)
+		found = session_find(rules_dev(attributes->stx_dev_major, attributes->stx_dev_minor),
+				     attributes->stx_ino, &record);
+	if (found == INODE_BUSY || before != retirements(page) ||
+	    (found == INODE_FOUND && rules_record_owner(&record, attributes) != RULES_THIS_FILE))
+		return session_trapped(&call);
+	rules_show(found == INODE_FOUND ? &record : NULL, page->unknown_is_real, attributes);
+	rules_hide_unasked(mask, attributes);
+	return 0;
+}
+
+#ifdef __x86_64__
+
+#include <asm/stat.h>
+
+struct look look_at(int dirfd, const char *path, struct stat *buffer, int flags)
+{
+	struct look look = {.dirfd = dirfd, .path = path, .flags = flags};
+	bool from_here = dirfd == AT_FDCWD || *path == '/';
+	if (libc_style() == LIBC_OTHER && from_here && flags == 0)
+		look.call = KERNEL_CALL(__NR_stat, (long)path, (long)buffer);
+	else if (libc_style() == LIBC_OTHER && from_here && flags == AT_SYMLINK_NOFOLLOW)
+		look.call = KERNEL_CALL(__NR_lstat, (long)path, (long)buffer);
+	else
+		look.call = KERNEL_CALL(__NR_newfstatat, dirfd, (long)path, (long)buffer, flags);
+	return look;
+}
+
+// The record was found by device and inode number; is it of this very file? Asked of
+// the few that have one, at the price of a second call.
+static bool is_of_this_file(const struct session_page *page, const struct look *look,
+			    const struct stat *seen, const struct inode_record *record)
+{
+	struct statx real;
+	const unsigned needed = STATX_INO | STATX_NLINK;
+	if (!session_may_look(page))
+		return false;
+	struct kernel_call call = statx_call(look->dirfd, look->path,
+					     look->flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+					     needed | STATX_BTIME, &real);
+	return kernel_call_passed(&call, page->pass) == 0 &&
+	       (real.stx_mask & needed) == needed && real.stx_ino == seen->st_ino &&
+	       rules_dev(real.stx_dev_major, real.stx_dev_minor) == seen->st_dev &&
+	       rules_record_owner(record, &real) == RULES_THIS_FILE;
+}
+
+static void show(const struct inode_record *record, bool unknown_is_real, struct stat *buffer)
+{
+	struct statx shown;
+	shown.stx_mode = (uint16_t)buffer->st_mode;
+	shown.stx_uid = buffer->st_uid;
+	shown.stx_gid = buffer->st_gid;
+	rules_show_ids_and_mode(record, unknown_is_real, &shown);
+	buffer->st_mode = shown.stx_mode;
+	buffer->st_uid = shown.stx_uid;
+	buffer->st_gid = shown.stx_gid;
+	if (record->fields & INODE_TYPE)
+		buffer->st_rdev = record->rdev;
+}
+
+long look_stat(const struct look *look, struct stat *buffer)
+{
+	const struct session_page *page = session_attached();
+	if (!page)
+		return session_trapped(&look->call);
+	uint32_t before = retirements(page);
+	long returned = kernel_call_passed(&look->call, page->pass);
+	if (returned < 0)
+		return returned;
+	struct inode_record record;
+	// The kernel's encoding of a device is makedev(3)'s: its major has 12 bits.
+	enum inode_lookup found = session_find(buffer->st_dev, buffer->st_ino, &record);
+	if (found == INODE_FOUND && is_of_this_file(page, look, buffer, &record) &&
+	    before == retirements(page)) {
+		show(&record, page->unknown_is_real, buffer);
+		return 0;
+	}
+	if (found != INODE_ABSENT || before != retirements(page))
+		return session_trapped(&look->call);
+	if (!page->unknown_is_real) {
+		buffer->st_uid = 0;
+		buffer->st_gid = 0;
+	}
+	return 0;
+}
+
+bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags)
+{
+	struct inode_record record;
+	struct stat seen;
+	if (!session_may_look(page))
+		return true;
+	struct look look = look_at(dirfd, path, &seen, flags);
+	return kernel_call_passed(&look.call, page->pass) == 0 &&
+	       session_find(seen.st_dev, seen.st_ino, &record) != INODE_ABSENT;
+}
+
+#else
+
+bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags)
+{
+	struct inode_record record;
+	struct statx seen;
+	if (!session_may_look(page))
+		return true;
+	struct kernel_call call = statx_call(dirfd, path, flags | AT_NO_AUTOMOUNT, STATX_INO, &seen);
+	return kernel_call_passed(&call, page->pass) == 0 &&
+	       session_find(rules_dev(seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino,
+			    &record) != INODE_ABSENT;
+}
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Some facts that shape this file:
+//  - The shared memory is mapped in steps: address space counts against RLIMIT_AS,
+//    and a program that sets a limit for itself does not know of us. Each step is a
+//    mapping of its own beside the earlier ones, which other threads may be reading.
+//  - mremap(2) with an old size of 0 maps shared memory once more, so the descriptor
+//    need not stay open in the program.
+//  - A child after vfork() shares our variables with its parent; after fork() it
+//    has a copy, and the same mappings.
+#include "attach.h"
+#include "shim.h"
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <stddef.h>
+
+// 1 MiB (14,000 records), and eight times as much at each further step.
+#define FIRST_MAPPING ((size_t)1 << 20)
+#define STEP_SHIFT 3
+#ifdef __x86_64__
+#define STEPS 5
+#define NR_MMAP __NR_mmap
+#else
+#define STEPS 3
+#define NR_MMAP __NR_mmap2
+#endif
+
+static _Atomic(unsigned char *) mappings[STEPS];
+static _Atomic int top = -1; // the largest mapping, -1: not attached
+static _Atomic bool no_more; // address space for a larger one
+static _Atomic uint32_t looked_up_to; // sandboxes known to be other processes'
+static _Atomic bool sandboxed;
+
+static size_t mapping_size(int step)
+{
+	return FIRST_MAPPING << (STEP_SHIFT * step);
+}
+
+static bool failed(long returned)
+{
+	return (unsigned long)returned >= (unsigned long)-4095;
+}
+
+static struct inode_table table_at(int step)
+{
+	unsigned char *base = atomic_load_explicit(&mappings[step], memory_order_acquire);
+	return (struct inode_table){base + SESSION_PAGE_BYTES,
+				    mapping_size(step) - SESSION_PAGE_BYTES};
+}
+
+const struct session_page *session_attached(void)
+{
+	int step = atomic_load_explicit(&top, memory_order_acquire);
+	if (step < 0)
+		return NULL;
+	// All mappings show the same page; the first one stays warm in the cache.
+	return (const struct session_page *)atomic_load_explicit(&mappings[0],
+								 memory_order_relaxed);
+}
+
+static void unmap(long address, size_t size)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_munmap, address, (long)size);
+	kernel_call_plain(&call);
+}
+
+// Maps what the table has grown to. Returns false where that cannot be.
+static bool map_next(int step)
+{
+	if (step + 1 >= STEPS || atomic_load_explicit(&no_more, memory_order_relaxed))
+		return false;
+	unsigned char *base = atomic_load_explicit(&mappings[0], memory_order_relaxed);
+	struct kernel_call call = KERNEL_CALL(__NR_mremap, (long)base, 0,
+					      (long)mapping_size(step + 1), MREMAP_MAYMOVE);
+	long address = kernel_call_plain(&call);
+	if (failed(address)) {
+		atomic_store_explicit(&no_more, true, memory_order_relaxed);
+		return false;
+	}
+	unsigned char *none = NULL;
+	if (!atomic_compare_exchange_strong(&mappings[step + 1], &none,
+					    (unsigned char *)(uintptr_t)address))
+		unmap(address, mapping_size(step + 1)); // another thread was quicker
+	int expected = step;
+	atomic_compare_exchange_strong(&top, &expected, step + 1);
+	return true;
+}
+
+enum inode_lookup session_find(uint64_t dev, uint64_t ino, struct inode_record *record_ret)
+{
+	for (;;) {
+		int step = atomic_load_explicit(&top, memory_order_acquire);
+		struct inode_table table = table_at(step);
+		enum inode_lookup found = inode_table_find(&table, dev, ino, record_ret);
+		if (found != INODE_BUSY || inode_table_used(&table) <= table.size ||
+		    !session_may_look(session_attached()) || !map_next(step))
+			return found;
+	}
+}
+
+bool session_has_records(void)
+{
+	struct inode_table table = table_at(0);
+	return inode_table_count(&table) > 0;
+}
+
+long session_trapped(const struct kernel_call *call)
+{
+	long returned;
+	do
+		returned = kernel_call_plain(call);
+	while (returned == -EINTR && session_attached());
+	return returned;
+}
+
+// The stat call by which the program's loader has looked at a descriptor.
+static long ask(int question)
+{
+#ifdef __x86_64__
+	struct kernel_call call = KERNEL_CALL(__NR_fstat, question);
+	if (libc_style() == LIBC_GLIBC_AT)
+		call = KERNEL_CALL(__NR_newfstatat, question, (long)"", 0, AT_EMPTY_PATH);
+#else
+	struct kernel_call call = KERNEL_CALL(__NR_statx, question, (long)"", AT_EMPTY_PATH);
+	if (libc_style() == LIBC_GLIBC_OLD)
+		call = KERNEL_CALL(__NR_fstat64, question);
+#endif
+	return session_trapped(&call);
+}
+
+bool session_may_look(const struct session_page *page)
+{
+	uint32_t sandboxes = atomic_load_explicit(&page->sandboxes, memory_order_acquire);
+	if (sandboxes == atomic_load_explicit(&looked_up_to, memory_order_relaxed))
+		return true;
+	if (atomic_load_explicit(&sandboxed, memory_order_relaxed))
+		return false;
+	if (ask(ATTACH_SANDBOXED) != 0) {
+		atomic_store_explicit(&sandboxed, true, memory_order_relaxed);
+		return false;
+	}
+	atomic_store_explicit(&looked_up_to, sandboxes, memory_order_relaxed);
+	return true;
+}
+
+static void attach_to(unsigned char *base)
+{
+	const struct session_page *page = (const struct session_page *)base;
+	struct inode_table table;
+	size_t size = mapping_size(0);
+	if (atomic_load_explicit(&page->magic, memory_order_acquire) != SESSION_PAGE_MAGIC ||
+	    inode_table_attach(&table, base + SESSION_PAGE_BYTES, size - SESSION_PAGE_BYTES) != 0) {
+		unmap((long)base, size);
+		return;
+	}
+	atomic_store_explicit(&mappings[0], base, memory_order_relaxed);
+	atomic_store_explicit(&top, 0, memory_order_release);
+}
+
+__attribute__((constructor)) static void attach(void)
+{
+	long fd = ask(ATTACH_TABLE);
+	if (fd < 0)
+		return;
+	// Six arguments, of which the last is 0 anyway.
+	struct kernel_call call =
+		KERNEL_CALL(NR_MMAP, 0, (long)mapping_size(0), PROT_READ, MAP_SHARED, fd);
+	long address = kernel_call_plain(&call);
+	call = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&call);
+	if (!failed(address))
+		attach_to((unsigned char *)(uintptr_t)address);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The shim: a preloaded object that stands in front of libc's functions and does
+// in the program itself what the supervisor would do for it, where reading the
+// inode table is all it takes. Everything else it leaves to the supervisor, by
+// making the call as libc would: it traps.
+//
+// It lives in other people's programs, so:
+//  - no libc: it is linked against nothing, and works under every one;
+//  - no allocation, no lock, no thread-local storage: it is called in signal
+//    handlers, between vfork() and exec, and from any number of threads;
+//  - errno is set on failure only;
+//  - it makes the calls that libc would make, by the same numbers, and further ones
+//    (session_may_look()) only where no filter of the program's own can object.
+#ifndef FSC_SHIM_H
+#define FSC_SHIM_H
+
+#include "inode_table.h"
+#include "kernel_call.h"
+#include "session_page.h"
+
+#include <stdbool.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+// ---- the program's libc (libc.c) ----
+
+// How it asks the kernel for attributes: which numbers, that is.
+enum libc_style {
+	LIBC_GLIBC_OLD, // before 2.33: stat, lstat, fstat
+	LIBC_GLIBC_AT,  // 2.33 to 2.38: newfstatat for all
+	LIBC_GLIBC_NEW, // since 2.39: fstat again
+	LIBC_OTHER,     // musl, and whatever else: stat, lstat, fstat
+};
+
+enum libc_style libc_style(void);
+
+// Turns what the kernel returned into what a C function does, with errno.
+long libc_result(long returned);
+
+// ---- the session (session.c) ----
+
+// What the supervisor publishes, or NULL when there is none: then all calls are
+// to be made as they are.
+const struct session_page *session_attached(void);
+
+enum inode_lookup session_find(uint64_t dev, uint64_t ino, struct inode_record *record_ret);
+bool session_has_records(void);
+
+// Whether calls may be made that libc would not make.
+bool session_may_look(const struct session_page *page);
+
+// Makes the call as libc would. It traps, and may be interrupted before the
+// supervisor has received it, even where the call never fails with EINTR.
+long session_trapped(const struct kernel_call *call);
+
+// ---- attributes (look.c) ----
+
+// Whether the path leads to a file that may have a record. flags:
+// AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
+bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags);
+
+#endif
