@@ -55,13 +55,13 @@ long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct st
 struct look look_at(int dirfd, const char *path, struct stat *buffer, int flags)
 {
 	struct look look = {.dirfd = dirfd, .path = path, .flags = flags};
-	bool from_here = dirfd == AT_FDCWD || *path == '/';
-	if (libc_style() == LIBC_OTHER && from_here && flags == 0)
-		look.call = KERNEL_CALL(__NR_stat, (long)path, (long)buffer);
-	else if (libc_style() == LIBC_OTHER && from_here && flags == AT_SYMLINK_NOFOLLOW)
-		look.call = KERNEL_CALL(__NR_lstat, (long)path, (long)buffer);
-	else
-		look.call = KERNEL_CALL(__NR_newfstatat, dirfd, (long)path, (long)buffer, flags);
+	look.call = KERNEL_CALL(__NR_newfstatat, dirfd, (long)path, (long)buffer, flags);
+	if (libc_style() == LIBC_OTHER && dirfd == AT_FDCWD) {
+		if (flags == 0)
+			look.call = KERNEL_CALL(__NR_stat, (long)path, (long)buffer);
+		if (flags == AT_SYMLINK_NOFOLLOW)
+			look.call = KERNEL_CALL(__NR_lstat, (long)path, (long)buffer);
+	}
 	return look;
 }
 

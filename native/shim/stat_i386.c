@@ -63,14 +63,15 @@ _Static_assert(sizeof(struct stat64_time64) == 108, "struct stat with 64-bit tim
 #define VERSION_LINUX 3
 
 struct place {
+	enum { BY_PATH, BY_DESCRIPTOR, BY_DIRECTORY } by; // stat, fstat, fstatat
 	int dirfd;
 	const char *path;
 	int flags;
 };
 
-#define AT(dirfd, path, flags) &(struct place){dirfd, path, flags}
-#define PATH(path, flags) AT(AT_FDCWD, path, flags)
-#define DESCRIPTOR(fd) AT(fd, "", AT_EMPTY_PATH)
+#define PATH(path, flags) &(struct place){BY_PATH, AT_FDCWD, path, flags}
+#define DESCRIPTOR(fd) &(struct place){BY_DESCRIPTOR, fd, "", AT_EMPTY_PATH}
+#define AT(dirfd, path, flags) &(struct place){BY_DIRECTORY, dirfd, path, flags}
 
 static struct time32 short_time(const struct statx_timestamp *from)
 {
@@ -183,12 +184,11 @@ static long look_old(const struct place *place, struct statx *attributes)
 {
 	struct stat64 buffer;
 	struct kernel_call call;
-	if (place->flags == AT_EMPTY_PATH && *place->path == '\0')
+	if (place->by == BY_DESCRIPTOR)
 		call = KERNEL_CALL(__NR_fstat64, place->dirfd, (long)&buffer);
-	else if (place->dirfd == AT_FDCWD && place->flags == 0)
-		call = KERNEL_CALL(__NR_stat64, (long)place->path, (long)&buffer);
-	else if (place->dirfd == AT_FDCWD && place->flags == AT_SYMLINK_NOFOLLOW)
-		call = KERNEL_CALL(__NR_lstat64, (long)place->path, (long)&buffer);
+	else if (place->by == BY_PATH)
+		call = KERNEL_CALL(place->flags ? __NR_lstat64 : __NR_stat64, (long)place->path,
+				   (long)&buffer);
 	else
 		call = KERNEL_CALL(__NR_fstatat64, place->dirfd, (long)place->path,
 				   (long)&buffer, place->flags);
@@ -200,7 +200,7 @@ static long look_old(const struct place *place, struct statx *attributes)
 
 static long look(const struct place *place, struct statx *attributes)
 {
-	if (place->flags == AT_EMPTY_PATH && *place->path == '\0' && place->dirfd < 0)
+	if (place->by == BY_DESCRIPTOR && place->dirfd < 0)
 		return -EBADF;
 	long returned = -ENOSYS;
 	if (libc_style() != LIBC_GLIBC_OLD)
