@@ -73,11 +73,11 @@ def compile_filter(table: Iterable[Syscall] = TABLE) -> bytes:
 def _check_row(row: Syscall) -> None:
     if row.passes and len(row.arguments) > PASS_ARGUMENT:
         raise FilterError(f"{row.name}: no register is left for the pass")
-    if row.traps is not None:
-        if row.traps.mask >> 32 or row.traps.value & ~row.traps.mask:
+    for masked in row.traps:
+        if masked.mask >> 32 or masked.value & ~masked.mask:
             raise FilterError(f"{row.name}: the predicate can never hold or exceeds 32 bits")
-        if row.traps.argument not in row.arguments:
-            raise FilterError(f"{row.name}: has no argument {row.traps.argument}")
+        if masked.argument not in row.arguments:
+            raise FilterError(f"{row.name}: has no argument {masked.argument}")
 
 
 def _import_pyseccomp() -> Any:
@@ -128,7 +128,7 @@ def _export(seccomp: Any, known: dict[Abi, list[Syscall]]) -> list[bpf.Instructi
         one.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.ALLOW)
         one.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)
         for row in table:
-            _add_rule(seccomp, one, row)
+            _add_rules(seccomp, one, row)
         if merged is None:
             merged = one
         else:
@@ -141,18 +141,19 @@ def _export(seccomp: Any, known: dict[Abi, list[Syscall]]) -> list[bpf.Instructi
         return bpf.unpack(file.read())
 
 
-def _add_rule(seccomp: Any, one: Any, row: Syscall) -> None:
-    conditions = []
-    if row.traps is not None:
-        # MASKED_EQ with a 32-bit mask: EQ would compare 64 bits, and the high half
-        # of a register that holds an int is garbage.
-        position = row.position(row.traps.argument)
-        arguments = (seccomp.MASKED_EQ, row.traps.mask, row.traps.value)
-        conditions.append(seccomp.Arg(position, *arguments))
+def _add_rules(seccomp: Any, one: Any, row: Syscall) -> None:
     # Numbers are those of the native arch, or negative stand-ins, on every arch.
     number = seccomp.resolve_syscall(seccomp.Arch.NATIVE, row.name)
+    # MASKED_EQ with a 32-bit mask: EQ would compare 64 bits, and the high half
+    # of a register that holds an int is garbage.
+    conditions = [
+        [seccomp.Arg(row.position(masked.argument), seccomp.MASKED_EQ, masked.mask, masked.value)]
+        for masked in row.traps
+    ]
     try:
-        one.add_rule_exactly(MARKER if row.passes else seccomp.NOTIFY, number, *conditions)
+        # Several rules of one number are alternatives.
+        for alternative in conditions or [[]]:
+            one.add_rule_exactly(MARKER if row.passes else seccomp.NOTIFY, number, *alternative)
     except OSError as error:
         raise FilterError(f"libseccomp refuses the rule for {row.name}: {error}") from error
 
@@ -168,16 +169,18 @@ def _add_prelude(assembler: bpf.Assembler, unknown: dict[Abi, list[Syscall]]) ->
             number = row.number(abi)
             assert number is not None
             outcome = "pass" if row.passes else "trap"
-            target = outcome if row.traps is None else f"predicate of {abi.value} {number}"
+            target = f"predicate of {abi.value} {number}" if row.traps else outcome
             assembler.jump_if(bpf.JEQ, number, true=target)
         assembler.jump(f"not {arch:#x}")
         for abi, row in table:
-            if row.traps is not None:
+            if row.traps:
                 assembler.label(f"predicate of {abi.value} {row.number(abi)}")
-                assembler.load_argument(row.position(row.traps.argument))
-                assembler.alu(bpf.AND, row.traps.mask)
-                outcome = "pass" if row.passes else "trap"
-                assembler.jump_if(bpf.JEQ, row.traps.value, true=outcome, false="allow")
+                for masked in row.traps:
+                    assembler.load_argument(row.position(masked.argument))
+                    assembler.alu(bpf.AND, masked.mask)
+                    outcome = "pass" if row.passes else "trap"
+                    assembler.jump_if(bpf.JEQ, masked.value, true=outcome)
+                assembler.jump("allow")
         assembler.label(f"not {arch:#x}")
 
 

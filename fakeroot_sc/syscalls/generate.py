@@ -12,7 +12,9 @@ root in PYTHONPATH:
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
+import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from fakeroot_sc.syscalls.table import (
     Masked,
     Subject,
     Syscall,
+    any_bit,
 )
 
 _COMMAND = "python -m fakeroot_sc.syscalls.generate"
@@ -276,14 +279,21 @@ def _docs_cells(row: Syscall) -> tuple[str, ...]:
     return (row.name, x86_64, x32, i386, _condition(row.traps), home, passes, row.reason)
 
 
-def _condition(traps: Masked | None) -> str:
-    if traps is None:
+def _condition(traps: tuple[Masked, ...]) -> str:
+    if not traps:
         return "always"
-    if traps.value == 0:
-        return f"while {traps.argument} has no bit of {traps.mask:#x}"
-    if traps.value == traps.mask:
-        return f"while {traps.argument} has all bits of {traps.mask:#x}"
-    return f"while {traps.argument} & {traps.mask:#x} is {traps.value:#x}"
+    argument, mask = traps[0].argument, functools.reduce(operator.or_, (one.mask for one in traps))
+    if len(traps) > 1 and traps == any_bit(argument, mask):
+        return f"while {argument} has any bit of {mask:#x}"
+    return "while " + " or ".join(map(_alternative, traps))
+
+
+def _alternative(masked: Masked) -> str:
+    if masked.value == 0:
+        return f"{masked.argument} has no bit of {masked.mask:#x}"
+    if masked.value == masked.mask:
+        return f"{masked.argument} has all bits of {masked.mask:#x}"
+    return f"{masked.argument} & {masked.mask:#x} is {masked.value:#x}"
 
 
 def _rst_table(heading: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:

@@ -60,11 +60,17 @@ class Subject(enum.Enum):
 
 @attrs.frozen
 class Masked:
-    """The call traps only while ``argument & mask == value``; mask is 32 bits wide."""
+    """Holds while ``argument & mask == value``; mask is 32 bits wide."""
 
     argument: str
     mask: int
     value: int
+
+
+def any_bit(argument: str, mask: int) -> tuple[Masked, ...]:
+    """Alternatives that together say ``argument & mask != 0``, which no single one can."""
+    bits = [1 << position for position in range(32) if mask >> position & 1]
+    return tuple(Masked(argument, bit, bit) for bit in bits)
 
 
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -88,6 +94,8 @@ class Syscall:
     ``implied_flags`` are the AT_* flags the call has without an argument for
     them, ``accepted_flags`` those its flags argument may carry (else EINVAL).
     ``x32_own`` is the number on x32 where that is not the one on x86-64.
+    ``traps`` are alternatives: the call traps while any of them holds, and always if
+    there are none.
     ``passes`` says that the shim may make the call itself under the session's
     pass.  ``reason`` is one sentence for docs/syscalls.rst.
     """
@@ -105,7 +113,7 @@ class Syscall:
     variant: str = ""
     implied_flags: int = 0
     accepted_flags: int = 0
-    traps: Masked | None = None
+    traps: tuple[Masked, ...] = ()
     passes: bool = False
 
     @property
@@ -403,7 +411,7 @@ def _entries() -> Iterator[Syscall]:
         (*pair, "flags"),
         x86_64=316,
         i386=353,
-        traps=Masked("flags", RENAME_NOREPLACE | RENAME_EXCHANGE, 0),
+        traps=(Masked("flags", RENAME_NOREPLACE | RENAME_EXCHANGE, 0),),
     )
 
 
@@ -472,7 +480,7 @@ def _sandboxes() -> Iterator[Syscall]:
             family="sandboxes",
             operation="sandbox",
             arguments=arguments,
-            traps=Masked(arguments[0], 0xFFFF_FFFF, value),
+            traps=(Masked(arguments[0], 0xFFFF_FFFF, value),),
             x86_64=x86_64,
             i386=i386,
             reason=reason,
