@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attributes and record are read one after the other, as in ops_stat.c. Wherever
+// Attributes and record are read one after the other, as in glance.c. Wherever
 // they do not fit together at once, the supervisor is asked: it drops what is
 // stale, and knows how to wait.
 #include "look.h"
