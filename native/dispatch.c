@@ -30,11 +30,12 @@ const struct syscall_row *dispatch_row(uint32_t arch, int nr, bool kernel_has_x3
 void dispatch(struct request *request, struct outcome *outcome)
 {
 	static void (*const handlers[])(struct request *, struct outcome *) = {
-		[OP_STAT] = op_stat,           [OP_CHOWN] = op_chown,
-		[OP_CHMOD] = op_chmod,         [OP_GETID] = op_getid,
-		[OP_GETRESID] = op_getresid,   [OP_GETGROUPS] = op_getgroups,
-		[OP_SETID] = op_setid,         [OP_SET_ACL] = op_set_acl,
-		[OP_GETDENTS] = op_getdents,   [OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
+		[OP_STAT] = op_stat,           [OP_ACCESS] = op_access,
+		[OP_CHOWN] = op_chown,         [OP_CHMOD] = op_chmod,
+		[OP_GETID] = op_getid,         [OP_GETRESID] = op_getresid,
+		[OP_GETGROUPS] = op_getgroups, [OP_SETID] = op_setid,
+		[OP_SET_ACL] = op_set_acl,     [OP_GETDENTS] = op_getdents,
+		[OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
 		[OP_VIEW] = op_view,           [OP_EXEC] = op_exec,
 		[OP_SANDBOX] = op_sandbox,
 	};

@@ -71,7 +71,8 @@ void mounts_changed(struct session *session)
 // One word a mount: its id, and its facts in the upper bits. No mount has id 0.
 #define FACT_READ_ONLY (UINT64_C(1) << 63)
 #define FACT_OVERLAY (UINT64_C(1) << 62)
-#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY)
+#define FACT_NO_EXEC (UINT64_C(1) << 61)
+#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY | FACT_NO_EXEC)
 
 static _Atomic uint64_t *slot(struct session *session, const struct statx *real)
 {
@@ -88,6 +89,7 @@ bool mounts_known(struct session *session, const struct statx *real,
 		return false;
 	facts_ret->read_only = word & FACT_READ_ONLY;
 	facts_ret->overlay = word & FACT_OVERLAY;
+	facts_ret->no_exec = word & FACT_NO_EXEC;
 	return true;
 }
 
@@ -100,8 +102,10 @@ void mounts_learn(struct session *session, const struct statx *real, int fd,
 		return;
 	facts_ret->read_only = fs.f_flags & ST_RDONLY;
 	facts_ret->overlay = fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	facts_ret->no_exec = fs.f_flags & ST_NOEXEC;
 	if (real->stx_mask & STATX_MNT_ID)
 		atomic_store(slot(session, real),
 			     real->stx_mnt_id | (facts_ret->read_only ? FACT_READ_ONLY : 0) |
-				     (facts_ret->overlay ? FACT_OVERLAY : 0));
+				     (facts_ret->overlay ? FACT_OVERLAY : 0) |
+				     (facts_ret->no_exec ? FACT_NO_EXEC : 0));
 }

@@ -11,6 +11,7 @@
 
 struct mount_facts {
 	bool read_only;
+	bool no_exec;
 	bool overlay; // overlayfs: a file's birth time changes when it is copied up
 };
 

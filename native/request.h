@@ -57,6 +57,7 @@ static inline bool request_flags_valid(const struct request *request)
 
 // One handler per native operation (ops_*.c).
 void op_stat(struct request *request, struct outcome *outcome);
+void op_access(struct request *request, struct outcome *outcome);
 void op_chown(struct request *request, struct outcome *outcome);
 void op_chmod(struct request *request, struct outcome *outcome);
 void op_getid(struct request *request, struct outcome *outcome);

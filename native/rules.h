@@ -20,6 +20,13 @@
 #define RULES_TYPE_MASK 0170000u
 #define RULES_MODE_MASK 0007777u
 
+// What root may execute, or search: generic_permission() overrides a file's mode
+// (CAP_DAC_OVERRIDE) only if anybody may execute it.
+static inline bool rules_root_executes(uint32_t mode)
+{
+	return (mode & RULES_TYPE_MASK) == 0040000u || mode & 0111u;
+}
+
 // A device number in the kernel's 32-bit form, new_encode_dev() and back
 // (<linux/kdev_t.h>): 12 bits of major, 20 of minor.
 static inline uint32_t rules_rdev_encode(uint32_t major, uint32_t minor)

@@ -147,3 +147,17 @@ def test_a_target_that_has_become_another_user_gets_no_root_s_hand(
     assert done.returncode == 0
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["recorded", "secret"]
+
+
+def test_a_target_that_has_become_another_user_is_told_of_that_user_s_rights(
+    run: Run, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "secret").write_text("text")
+    (tmp_path / "secret").chmod(0o600)
+    drop = "setpriv --reuid 65534 --regid 65534 --clear-groups"
+    script = (
+        "test -r secret && echo root; mknod node c 1 3; chmod 711 node; test -x node && echo x; "
+        f"{drop} test -r secret || echo refused; {drop} test -x . && echo searched"
+    )
+    assert run("sh", "-c", script, cwd=tmp_path).stdout == "root\nx\nrefused\nsearched\n"

@@ -13,6 +13,7 @@ import itertools
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import harness
 import pytest
 from harness import (
+    AT_EACCESS,
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
@@ -358,6 +360,174 @@ def test_stat_shows_what_real_root_sees(abi: Abi, row: Syscall, pair_of: PairOf)
             for path in ("file", "link", "null", "tool", "dir", "missing")
             for mask in masks
         )
+
+
+ACCESS_MODES = (*range(8), 8, 12, 0o100, -1, 0x8000_0004, garbled(0), garbled(1), garbled(6))
+ACCESS_FLAGS = (*AT_FLAGS, AT_EACCESS, AT_EACCESS | AT_SYMLINK_NOFOLLOW, 0x1300, garbled(0x200))
+NODE_MODES = (0, 0o1, 0o10, 0o100, 0o111, 0o222, 0o444, 0o600, 0o611, 0o644, 0o755, 0o4000, 0o7666)
+SYSTEM = ("/usr", "/usr/bin/env", "/etc/passwd", "/etc/shadow", "/root", "/dev/null", "/dev/full",
+          "/proc/version", "/proc/1", "/proc/1/environ", "/proc/1/fd", "/sys/kernel")  # fmt: skip
+
+KINDS_BY_LETTER = {
+    "f": stat.S_IFREG, "c": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO,
+    "s": stat.S_IFSOCK, "d": stat.S_IFDIR,
+}  # fmt: skip
+
+
+def nodes_of_every_mode(pair: Pair) -> list[str]:
+    """Makes files of every kind in every mode that matters, and links to them."""
+    calls: list[tuple[Any, ...]] = []
+    made: list[str] = []
+    for letter, kind in KINDS_BY_LETTER.items():
+        for mode in NODE_MODES:
+            name = f"{letter}{mode:o}"
+            if kind == stat.S_IFDIR:
+                calls.append(("mkdirat", AT_FDCWD, name, 0o700))
+            else:
+                calls.append(("mknod", name, kind | 0o600, encode_device(1, 3)))
+            calls.append(("chmod", name, mode))
+            calls.append(("symlinkat", name, AT_FDCWD, f"to-{name}"))
+            made += [name, f"to-{name}"]
+    pair.prepare(calls)
+    return made
+
+
+@pytest.mark.parametrize(("abi", "row"), table_rows("access"))
+def test_access_answers_as_it_answers_real_root(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+    usual: dict[str, Any] = {"dirfd": AT_FDCWD, "flags": 0}
+
+    def ask(**values: Any) -> tuple[Any, ...]:
+        return arguments(row, **{**usual, **values})
+
+    with pair_of(abi) as pair:
+        adorn(pair)
+        pair.prepare([("chmod", "hard", 0o4001), ("mknod", "dir/node", stat.S_IFCHR | 0o10, 5)])
+        fds = descriptors(pair)
+        own = paths_of_own_process(fds["file"], fds["dir"])
+        paths = [*PLAIN_PATHS, "null", "disk", "null/x", *POINTERS, *own, *SYSTEM]
+        paths += [Here("file"), Here("dirlink/inside"), Here("link"), Here("missing"), "dir/node"]
+        pair.compare(ask(path=path, mode=mode) for path in paths for mode in ACCESS_MODES)
+        made = nodes_of_every_mode(pair)
+        pair.compare(ask(path=path, mode=mode) for path in made for mode in range(8))
+        if "dirfd" in row.arguments:
+            pair.compare(
+                ask(path=path, mode=mode, dirfd=fd)
+                for path in ("inside", "", NULL, "..", "../link", Here("file"), "node", "x/", 1)
+                for mode in (0, 1, 2, 4, 7, 8)
+                for fd in fds.values()
+            )
+        if "flags" not in row.arguments:
+            return
+        pair.compare(
+            ask(path=path, mode=mode, flags=flags)
+            for path in ("file", "link", "dangling", "loop", "null", "", NULL, "missing", *own[:8])
+            for mode in ACCESS_MODES
+            for flags in ACCESS_FLAGS
+        )
+        pair.compare(
+            ask(path=path, mode=mode, flags=flags, dirfd=fd)
+            for path in ("", "inside", ".", NULL, 1)
+            for mode in (0, 1, 2, 4, 7, 8)
+            for flags in (AT_EMPTY_PATH, AT_EMPTY_PATH | AT_EACCESS | AT_SYMLINK_NOFOLLOW)
+            for fd in fds.values()
+        )
+        pair.compare(
+            ask(path=path, mode=mode, flags=AT_SYMLINK_NOFOLLOW) for path in made for mode in (1, 7)
+        )
+
+
+# Where the tree is seen once more, and how.
+VIEWS = {"ro": "ro", "noexec": "noexec", "both": "ro,noexec"}
+
+
+def _mount(*arguments_: str | Path) -> None:
+    done = subprocess.run(["mount", *arguments_], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"root cannot mount here: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def mounted(pair: Pair) -> Iterator[None]:
+    """Each side's tree once more under every one of VIEWS, and a tmpfs beside it."""
+    with contextlib.ExitStack() as stack:
+
+        def mount(where: Path, *how: str | Path) -> None:
+            where.mkdir()
+            stack.callback(where.rmdir)
+            _mount(*how, where)
+            stack.callback(subprocess.run, ["umount", where], check=True)
+
+        for side in (pair.real, pair.fake):
+            for name, options in VIEWS.items():
+                mount(side.directory.parent / name, "--bind", side.directory)
+                _mount("-o", f"remount,bind,{options}", side.directory.parent / name)
+            mount(side.directory.parent / "tmpfs", "-t", "tmpfs", "-o", "mode=1777", "tmpfs")
+        yield
+
+
+@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
+def test_access_heeds_mounts_as_it_does_for_real_root(abi: Abi, pair_of: PairOf) -> None:
+    def ask(path: str, mode: int, flags: int = 0) -> tuple[Any, ...]:
+        return ("faccessat2", AT_FDCWD, path, mode, flags)
+
+    with pair_of(abi) as pair, mounted(pair), strangers(pair, "link", "fifo", "dir"):
+        adorn(pair)
+        made = [*nodes_of_every_mode(pair), *WITH_NODES]
+        flags = (0, AT_SYMLINK_NOFOLLOW)
+        for view in VIEWS:
+            paths = [f"../{view}/{name}" for name in made]
+            pair.compare(ask(*case) for case in itertools.product(paths, range(8), flags))
+        for name in ("f755", "f644", "c755", "p755"):
+            pair.prepare([("mknod", f"../tmpfs/{name}", KINDS_BY_LETTER[name[0]] | 0o600, 5)])
+            pair.prepare([("chmod", f"../tmpfs/{name}", int(name[1:], 8))])
+        pair.prepare([("symlinkat", "f755", AT_FDCWD, "../tmpfs/link")])
+        paths = [f"../tmpfs/{name}" for name in ("", "f755", "f644", "c755", "p755", "link")]
+        for options in ("ro,noexec", "rw,noexec", "ro,exec", "rw,exec"):
+            for side in (pair.real, pair.fake):
+                _mount("-o", f"remount,{options}", side.directory.parent / "tmpfs")
+            pair.compare(ask(*case) for case in itertools.product(paths, range(8), flags))
+
+
+@contextlib.contextmanager
+def strangers(pair: Pair, *names: str) -> Iterator[None]:
+    """Files that meanwhile belong to neither user for real."""
+    try:
+        for side in (pair.real, pair.fake):
+            for name in names:
+                os.chown(side.directory / name, 7, 7, follow_symlinks=False)
+        yield
+    finally:
+        for side, user in ((pair.real, ROOT), (pair.fake, _unprivileged())):
+            for name in names:
+                os.chown(side.directory / name, user, user, follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def immutable(paths: Sequence[Path]) -> Iterator[None]:
+    """Files that nobody may change meanwhile."""
+    done = subprocess.run(["chattr", "+i", *paths], capture_output=True, text=True, check=False)
+    try:
+        if done.returncode:
+            pytest.skip(f"the file system has no immutable files: {done.stderr.strip()}")
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *paths], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
+def test_access_heeds_immutable_files_as_it_does_for_real_root(abi: Abi, pair_of: PairOf) -> None:
+    names = ("file", "tool", "dir", "other")
+    with pair_of(abi) as pair, mounted(pair), strangers(pair, "file", "dir"):
+        pair.prepare([("fchownat", AT_FDCWD, "tool", 5, 6, 0), ("chmod", "other", 0)])
+        with immutable(
+            [side.directory / name for side in (pair.real, pair.fake) for name in names]
+        ):
+            pair.compare(
+                ("faccessat2", AT_FDCWD, f"{view}/{name}", mode, 0)
+                for view in (".", *(f"../{view}" for view in VIEWS))
+                for name in names
+                for mode in range(8)
+            )
 
 
 IDS = (
@@ -711,7 +881,7 @@ def test_a_removed_file_is_still_root_s_to_change(abi: Abi, pair_of: PairOf) -> 
 def test_x32_calls_fail_alike(probe64: Probe) -> None:
     with sides(probe64) as pair:
         numbers = {row.number(Abi.X32) for row in harness.rows_of(Abi.X32, "stat")}
-        for family in ("chown", "chmod", "mknod", "ids", "entries"):
+        for family in ("access", "chown", "chmod", "mknod", "ids", "entries"):
             numbers |= {row.number(Abi.X32) for row in harness.rows_of(Abi.X32, family)}
         real, fake = (
             [
@@ -751,6 +921,7 @@ operations = st.one_of(
     st.builds(
         lambda name, kind, mode: ("mknod", name, kind | mode, 0x105), names, node_types, small_modes
     ),
+    st.tuples(st.just("faccessat2"), st.just(AT_FDCWD), names, st.integers(0, 7), no_follow),
     st.tuples(st.just("unlink"), names),
     st.tuples(st.just("rmdir"), names),
     st.tuples(st.just("rename"), names, names),

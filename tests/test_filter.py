@@ -103,6 +103,17 @@ def test_a_predicate_looks_at_the_low_32_bits_alone(
     assert decide(abi, number, args) == decision
 
 
+@pytest.mark.parametrize(
+    ("abi", "number", "row"), [entry for entry in CALLS if entry[2].family == "access"]
+)
+def test_whether_a_file_exists_is_the_kernel_s_to_say(abi: Abi, number: int, row: Syscall) -> None:
+    for mode in (*range(16), 0o10, 0o777, 0xFFFF_FFF8, 0xFFFF_FFFF):
+        args = trapping(row)
+        args[row.position("mode")] = 0xDEAD_BEEF << 32 | mode
+        decision = bpf.RET_USER_NOTIF if mode & 0o7 else bpf.RET_ALLOW
+        assert decide(abi, number, args) == decision
+
+
 @call
 def test_the_pass_opens_exactly_the_rows_that_say_so(abi: Abi, number: int, row: Syscall) -> None:
     decision = bpf.RET_ALLOW if row.passes else bpf.RET_USER_NOTIF
@@ -256,7 +267,7 @@ def test_patched_and_plain_libseccomp_programs_agree(table: tuple[Syscall, ...])
         assert bpf.run(patched, number, arch, 0, passing) == opened
 
 
-SOME = ("fchmodat2", "renameat2")
+SOME = ("fchmodat2", "renameat2", "faccessat")
 
 
 @pytest.mark.parametrize("known", ["nothing", "not-some"])

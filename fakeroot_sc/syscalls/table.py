@@ -74,11 +74,13 @@ def any_bit(argument: str, mask: int) -> tuple[Masked, ...]:
 
 
 AT_SYMLINK_NOFOLLOW = 0x100
+AT_EACCESS = 0x200
 AT_REMOVEDIR = 0x200
 AT_SYMLINK_FOLLOW = 0x400
 AT_NO_AUTOMOUNT = 0x800
 AT_EMPTY_PATH = 0x1000
 AT_STATX_SYNC_TYPE = 0x6000
+ACCESS_MODES = 0o7
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 
@@ -178,6 +180,34 @@ def _stat() -> Iterator[Syscall]:
         i386=383,
         accepted_flags=accepted,
     )
+
+
+def _access() -> Iterator[Syscall]:
+    for name, arguments, x86_64, i386, accepted in (
+        ("access", ("path", "mode"), 21, 33, 0),
+        ("faccessat", ("dirfd", "path", "mode"), 269, 307, 0),
+        (
+            "faccessat2",
+            ("dirfd", "path", "mode", "flags"),
+            439,
+            439,
+            AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
+        ),
+    ):
+        yield Syscall(
+            name=name,
+            family="access",
+            operation="access",
+            arguments=arguments,
+            subject=Subject.FILE,
+            accepted_flags=accepted,
+            # Not with F_OK: everybody gets the same answer, and builds ask it often.
+            traps=any_bit("mode", ACCESS_MODES),
+            passes=True,
+            x86_64=x86_64,
+            i386=i386,
+            reason="answers as it does for root, by the shown mode and the mount",
+        )
 
 
 def _chown() -> Iterator[Syscall]:
@@ -489,6 +519,7 @@ def _sandboxes() -> Iterator[Syscall]:
 
 TABLE: tuple[Syscall, ...] = (
     *_stat(),
+    *_access(),
     *_chown(),
     *_chmod(),
     *_mknod(),

@@ -43,6 +43,9 @@ static int own_file(unsigned worker, unsigned round)
 	EXPECT(fchmod(fd, 04711) == 0);
 	EXPECT(fstat(fd, &st) == 0 && st.st_uid == uid && st.st_gid == uid + 1);
 	EXPECT((st.st_mode & 07777) == 04711);
+	EXPECT(access(name, R_OK | W_OK | X_OK) == 0);
+	EXPECT(fchmod(fd, 0) == 0 && access(name, R_OK | W_OK) == 0);
+	EXPECT(access(name, X_OK) == -1 && errno == EACCES && fchmod(fd, 04711) == 0);
 	EXPECT(fchownat(AT_FDCWD, name, (uid_t)-1, 7, AT_SYMLINK_NOFOLLOW) == 0);
 	EXPECT(lstat(name, &st) == 0 && st.st_gid == 7 && (st.st_mode & 07777) == 0711);
 	EXPECT(rename(name, other) == 0);
