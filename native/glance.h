@@ -9,7 +9,7 @@
 #include "rules.h"
 
 // statx(2), with RULES_ATTRIBUTES added, of the file that the row names, and the
-// file's record, or an empty one. Returns 0, -errno or RESOLVE_LEAVE.
+// file's record, or an empty one. Returns as resolve_statx() does.
 int glance(struct request *request, int flags, unsigned mask, struct statx *real_ret,
 	   struct inode_record *record_ret);
 

@@ -98,8 +98,12 @@ void op_access(struct request *request, struct outcome *outcome)
 
 	struct statx real;
 	struct inode_record record;
-	if (glance(request, flags, STATX_MNT_ID, &real, &record) != 0)
+	int error = glance(request, flags, STATX_MNT_ID, &real, &record);
+	if (error) {
+		if (error == -ENOENT)
+			outcome_result(outcome, error);
 		return;
+	}
 	struct statx shown = real;
 	rules_show(&record, request->session->page->unknown_is_real, &shown);
 
@@ -109,7 +113,7 @@ void op_access(struct request *request, struct outcome *outcome)
 	if ((mode & W_OK || executes_file(&shown, mode)) &&
 	    find_obstacles(request, flags, &real, mode, &obstacles) != 0)
 		return;
-	int error = permission(&shown, &obstacles, mode);
+	error = permission(&shown, &obstacles, mode);
 	// A read-only file system refuses to write before it looks at the mode, a read-only
 	// mount after that, and statfs(2) does not tell them apart. The kernel does.
 	if (error != 0 && error != -EROFS && writes_to_mount(&shown, mode) && obstacles.read_only)

@@ -27,9 +27,14 @@ void op_stat(struct request *request, struct outcome *outcome)
 	struct statx attributes;
 	struct inode_record record;
 	outcome_continue(outcome);
-	if (!request_flags_valid(request) ||
-	    glance(request, flags, asked, &attributes, &record) != 0)
+	if (!request_flags_valid(request))
 		return;
+	int error = glance(request, flags, asked, &attributes, &record);
+	if (error) {
+		if (error == -ENOENT)
+			outcome_result(outcome, error);
+		return;
+	}
 
 	rules_show(&record, request->session->page->unknown_is_real, &attributes);
 	rules_hide_unasked(asked, &attributes);

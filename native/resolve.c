@@ -296,15 +296,25 @@ static int failed_statx(struct request *request, struct place *place, unsigned m
 		       : error;
 }
 
+// An absolute path that the target could have looked up no better. What /proc/TID
+// stands in for may be hidden from us, and another user may not even search.
+static bool is_certain(const struct request *request, const struct place *place)
+{
+	return place->length > 0 && !place->relative && place->dirfd < 0 &&
+	       !atomic_load(&request->session->other_users);
+}
+
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
 {
 	SCOPED(place_close) struct place place;
 	place_init(&place, flags, AT_FDCWD);
 	int error = place_of_request(request, &place);
 	if (error)
-		return error;
-	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0)
-		return failed_statx(request, &place, mask, real_ret, -errno);
+		return error == -ENOENT ? RESOLVE_LEAVE : error;
+	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0) {
+		error = failed_statx(request, &place, mask, real_ret, -errno);
+		return error == -ENOENT && !is_certain(request, &place) ? RESOLVE_LEAVE : error;
+	}
 	if (place.dirfd < 0 && place.length > 0 &&
 	    result_is_own_process(&place, request->session, real_ret))
 		return walk_statx(request, &place, mask, real_ret);

@@ -44,7 +44,8 @@ static inline void entry_close(struct entry *entry)
 }
 
 // statx(2) of the file that the row's path or descriptor names; flags: those of
-// the call. Returns 0, -errno or RESOLVE_LEAVE.
+// the call. Returns 0, -errno or RESOLVE_LEAVE. -ENOENT is certain, and may be
+// answered; of any other error the kernel knows best which comes first.
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret);
 
 // Pins that file and reads its attributes with its birth time. Errors come in
