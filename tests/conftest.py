@@ -24,6 +24,7 @@ import pytest
 from harness import (
     BUILDS,
     FAKEROOT_SC,
+    LIBC_BUILDS,
     PATIENCE,
     CannotBuild,
     Probe,
@@ -244,8 +245,11 @@ def run(fakeroot_sc: str, tmp_path: Path) -> Run:
     return run_command
 
 
+Probes = Callable[[str], Probe]
+
+
 @pytest.fixture(scope="session")
-def probes() -> Iterator[Callable[[str], Probe]]:
+def probes() -> Iterator[Probes]:
     """Builds probes by name, each once; skips where the machine lacks what it takes."""
     built: dict[str, Probe | CannotBuild] = {}
     directory = Path(tempfile.mkdtemp(prefix="fsc-probe-"))
@@ -267,27 +271,30 @@ def probes() -> Iterator[Callable[[str], Probe]]:
 
 
 @pytest.fixture(params=list(BUILDS))
-def any_probe(request: pytest.FixtureRequest, probes: Callable[[str], Probe]) -> Probe:
+def any_probe(request: pytest.FixtureRequest, probes: Probes) -> Probe:
     """Every build of the probe in turn."""
     return probes(request.param)
 
 
-@pytest.fixture(params=["x86-64-static", "i386-static"])
-def probe(request: pytest.FixtureRequest, probes: Callable[[str], Probe]) -> Probe:
-    """The probe that calls the kernel by itself, of each ABI."""
+@pytest.fixture(params=["x86-64-static", "i386-static", *LIBC_BUILDS])
+def probe(request: pytest.FixtureRequest, probes: Probes) -> Probe:
+    """The probe that calls the kernel by itself, of each ABI, and all that call a C library."""
     return probes(request.param)
 
 
-@pytest.fixture
-def probe64(probes: Callable[[str], Probe]) -> Probe:
+@pytest.fixture(params=["x86-64-static", "x86-64-libc"])
+def probe64(request: pytest.FixtureRequest, probes: Probes) -> Probe:
     """The probe of the machine's own ABI."""
-    return probes("x86-64-static")
+    return probes(request.param)
 
 
-@pytest.fixture
-def probe32(probes: Callable[[str], Probe]) -> Probe:
-    """The probe of 32-bit programs."""
-    return probes("i386-static")
+@pytest.fixture(params=["i386-static", "i386-old-libc"])
+def probe32(request: pytest.FixtureRequest, probes: Probes) -> Probe:
+    """The probe of 32-bit programs.
+
+    The old functions of its C library alone are able to fill the system call's own struct stat.
+    """
+    return probes(request.param)
 
 
 @pytest.fixture
@@ -299,7 +306,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fake(probe: Probe, tree: Path) -> Iterator[Session]:
-    """A probe of each ABI under fakeroot-sc, in the tree."""
+    """A running probe under fakeroot-sc, in the tree."""
     with probe.session(tree) as session:
         yield session
 

@@ -33,6 +33,7 @@ AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_EACCESS = 0x200
 AT_REMOVEDIR = 0x200
+AT_EACCESS = 0x200
 AT_NO_AUTOMOUNT = 0x800
 AT_EMPTY_PATH = 0x1000
 STATX_BASIC = 0x7FF
@@ -60,6 +61,9 @@ OTHER = {
     "getpid": (39, 20),
     "setgroups32": (116, 206),
     "getppid": (110, 64),
+    "access": (21, 33),
+    "faccessat": (269, 307),
+    "faccessat2": (439, 439),
 }
 """Calls beside the table: numbers on x86-64 and i386."""
 
@@ -418,11 +422,19 @@ def _show(argument: Argument) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """The helper program, built for one ABI."""
+    """The helper program, in one of its builds."""
 
     path: Path
     abi: Abi
     name: str
+
+    @property
+    def changes_mere_paths(self) -> bool:
+        """Whether fchown and fchmod take a descriptor opened with O_PATH.
+
+        musl's functions try /proc/self/fd where the kernel says EBADF.
+        """
+        return self.name.startswith("musl") and self.name in LIBC_BUILDS
 
     def session(
         self,
@@ -431,6 +443,7 @@ class Probe:
         fake: bool = True,
         user: int | None = None,
         groups: Sequence[int] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Session:
         """Starts it in a directory, under fakeroot-sc or bare, as a given user or the same."""
         command = [str(self.path)]
@@ -446,35 +459,65 @@ class Probe:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             umask=0o022,
+            env=environment,
             **identity,
         )
         return Session(process, self.abi, directory)
 
 
-SOURCE = Path(__file__).parent / "programs" / "probe.c"
+PROGRAMS = Path(__file__).parent / "programs"
 
-BUILDS: dict[str, tuple[Abi, list[str], str]] = {
-    "x86-64-static": (Abi.X86_64, ["cc", "-static"], "cc and a static libc (libc6-dev)"),
-    "x86-64-dynamic": (Abi.X86_64, ["cc"], "cc (gcc)"),
-    "musl-static": (Abi.X86_64, ["musl-gcc", "-static"], "musl-gcc (musl-tools)"),
-    "i386-static": (Abi.I386, ["cc", "-m32", "-static"], "cc -m32 (libc6-dev-i386)"),
+
+@dataclass(frozen=True)
+class Build:
+    """How a probe is built.  ``calls``: "raw" or "libc", see programs/issue_*.c."""
+
+    abi: Abi
+    compiler: tuple[str, ...]
+    calls: str
+    needs: str
+
+
+_GCC = "cc (gcc)"
+_GCC_32 = "cc -m32 (gcc-multilib)"
+_MUSL = "musl-gcc (musl-tools)"
+_FILES_64 = "-D_FILE_OFFSET_BITS=64"
+_TIMES_64 = "-D_TIME_BITS=64"
+_OLD = "-DOLD_FORMS"
+
+RAW_BUILDS = {
+    "x86-64-static": Build(Abi.X86_64, ("cc", "-static"), "raw", "cc -static (libc6-dev)"),
+    "x86-64-dynamic": Build(Abi.X86_64, ("cc",), "raw", _GCC),
+    "musl-static": Build(Abi.X86_64, ("musl-gcc", "-static"), "raw", _MUSL),
+    "i386-static": Build(Abi.I386, ("cc", "-m32", "-static"), "raw", "cc -m32 (libc6-dev-i386)"),
 }
-"""By name: ABI, the compiler with its options, and what it takes."""
+LIBC_BUILDS = {
+    "x86-64-libc": Build(Abi.X86_64, ("cc",), "libc", _GCC),
+    "x86-64-libc-files64": Build(Abi.X86_64, ("cc", _FILES_64), "libc", _GCC),
+    "x86-64-old-libc": Build(Abi.X86_64, ("cc", _OLD), "libc", _GCC),
+    "x86-64-old-libc-files64": Build(Abi.X86_64, ("cc", _OLD, _FILES_64), "libc", _GCC),
+    "musl-libc": Build(Abi.X86_64, ("musl-gcc",), "libc", _MUSL),
+    "musl-old-libc": Build(Abi.X86_64, ("musl-gcc", _OLD), "libc", _MUSL),
+    "i386-libc": Build(Abi.I386, ("cc", "-m32", _FILES_64), "libc", _GCC_32),
+    "i386-libc-files32": Build(Abi.I386, ("cc", "-m32"), "libc", _GCC_32),
+    "i386-libc-times64": Build(Abi.I386, ("cc", "-m32", _FILES_64, _TIMES_64), "libc", _GCC_32),
+    "i386-old-libc": Build(Abi.I386, ("cc", "-m32", _OLD, _FILES_64), "libc", _GCC_32),
+    "i386-old-libc-files32": Build(Abi.I386, ("cc", "-m32", _OLD), "libc", _GCC_32),
+}
+BUILDS = RAW_BUILDS | LIBC_BUILDS
 
 
 class CannotBuild(Exception):
     """A tool is missing; the text names it."""
 
 
-def build_probe(name: str, directory: Path) -> Probe:
-    """Compiles the probe.  CannotBuild where this machine has not what it takes."""
-    abi, command, needs = BUILDS[name]
-    target = directory / f"probe-{name}"
+def compile_for(build: Build, target: Path, *arguments: str | Path) -> None:
+    """Compiles what shall run in, or as, a build's probe.  CannotBuild for want of a compiler."""
     # Its own temporary directory: the compiler's would be named by a foreign TMPDIR.
-    environment = {**os.environ, "TMPDIR": str(directory)}
+    environment = {**os.environ, "TMPDIR": str(target.parent)}
     try:
         done = subprocess.run(
-            [*command, "-O1", "-D_GNU_SOURCE", "-pthread", "-o", str(target), str(SOURCE)],
+            [*build.compiler, "-O1", "-D_GNU_SOURCE", "-pthread", "-o", target, *arguments],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -482,11 +525,21 @@ def build_probe(name: str, directory: Path) -> Probe:
             check=False,
         )
     except FileNotFoundError as error:
-        raise CannotBuild(f"{needs} is missing: {error}") from error
+        raise CannotBuild(f"{build.needs} is missing: {error}") from error
     if done.returncode != 0:
-        raise CannotBuild(f"{needs} is missing: {done.stderr.strip()[-200:]}")
+        raise CannotBuild(f"{build.needs} is missing: {done.stderr.strip()[-200:]}")
+
+
+def build_probe(name: str, directory: Path) -> Probe:
+    """Compiles the probe.  CannotBuild where this machine has not what it takes."""
+    build, target = BUILDS[name], directory / f"probe-{name}"
+    compile_for(build, target, PROGRAMS / "probe.c", PROGRAMS / f"issue_{build.calls}.c")
     target.chmod(0o755)
-    return Probe(target, abi, name)
+    try:  # without a line to read: whether there is a dynamic loader and a kernel for it
+        subprocess.run([target], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotBuild(f"what {build.needs} builds does not run here: {error}") from error
+    return Probe(target, build.abi, name)
 
 
 def populate(directory: Path) -> None:

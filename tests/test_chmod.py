@@ -94,9 +94,14 @@ def test_chmod_follows_links_and_cannot_change_one(fake: Session) -> None:
     assert fake.mode("link") == stat.S_IFLNK | 0o777
 
 
-def test_fchmod_takes_open_files_but_not_a_mere_path(fake: Session) -> None:
+def test_fchmod_takes_open_files_but_not_a_mere_path(fake: Session, probe: Probe) -> None:
     for path in ("file", "dir"):
-        fake.fails(errno.EBADF, "fchmod", fake.open(path, os.O_PATH), 0o4777)
+        fd = fake.open(path, os.O_PATH)
+        if probe.changes_mere_paths:
+            fake.ok("fchmod", fd, 0o4777)
+            assert stat.S_IMODE(fake.mode(path)) == 0o4777
+        else:
+            fake.fails(errno.EBADF, "fchmod", fd, 0o4777)
     for number in (777, -1, AT_FDCWD):
         fake.fails(errno.EBADF, "fchmod", number, 0o4777)
     fake.ok("fchmodat2", fake.open("file", os.O_PATH), "", 0o4711, AT_EMPTY_PATH)

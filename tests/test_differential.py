@@ -21,6 +21,7 @@ from typing import Any
 
 import harness
 import pytest
+from conftest import Probes
 from harness import (
     AT_EACCESS,
     AT_EMPTY_PATH,
@@ -192,7 +193,6 @@ def table_rows(family: str) -> list[Any]:
     ]
 
 
-Probes = Callable[[str], Probe]
 PROBE_OF = {Abi.X86_64: "x86-64-static", Abi.I386: "i386-static"}
 
 LONG_NAME = "n" * (NAME_MAX + 1)

@@ -19,6 +19,8 @@
 //   r:SIZE        the same, read-only
 //
 // The script moves to a high descriptor, so that the calls have 0 to themselves.
+#include "issue.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,7 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SLOTS 6
+#define SLOTS ARGUMENTS
 #define PAGE 4096u
 #define DATA (4 * PAGE)
 #define CANARY 64u
@@ -158,8 +160,7 @@ static void call(char *line)
 		count++;
 	}
 	errno = 0;
-	long result = syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
-			      arguments[4], arguments[5]);
+	long result = issue(number, arguments);
 	printf("%ld %d", result, result == -1 ? errno : 0);
 	for (int i = 0; i < count; i++)
 		show(i, &slots[i]);
