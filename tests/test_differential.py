@@ -30,6 +30,8 @@ from harness import (
     AT_REMOVEDIR,
     AT_SYMLINK_NOFOLLOW,
     BAD_POINTERS,
+    BUILDS,
+    LIBC_BUILDS,
     NAME_MAX,
     NULL,
     PATH_MAX,
@@ -184,16 +186,24 @@ def arguments(row: Syscall, **values: Any) -> tuple[Any, ...]:
     return (row, *(values[name] for name in row.arguments))
 
 
+COMPARED = ("x86-64-static", "i386-static", "x86-64-libc", "i386-libc")
+"""The builds that are compared: each ABI, by raw calls and by those of the C library."""
+
+
+def has_function(row: Syscall) -> bool:
+    """Whether the C library has a function that makes the call, and means the same."""
+    return row.variant not in ("ids16", "i386_oldstat", "i386_stat") and row.name != "fchmodat2"
+
+
 def table_rows(family: str) -> list[Any]:
-    """Every row of a family in every ABI that has a probe."""
+    """Every row of a family, for every build that makes the call in a way of its own."""
     return [
-        pytest.param(abi, row, id=f"{abi.value}-{row.name}-{row.number(abi)}")
-        for abi in (Abi.X86_64, Abi.I386)
-        for row in harness.rows_of(abi, family)
+        pytest.param(build, row, id=f"{build}-{row.name}-{row.number(BUILDS[build].abi)}")
+        for build in COMPARED
+        for row in harness.rows_of(BUILDS[build].abi, family)
+        if build not in LIBC_BUILDS or has_function(row)
     ]
 
-
-PROBE_OF = {Abi.X86_64: "x86-64-static", Abi.I386: "i386-static"}
 
 LONG_NAME = "n" * (NAME_MAX + 1)
 LONGEST_PATH = "./" * ((PATH_MAX - 1 - len("file")) // 2) + "/" + "file"
@@ -298,18 +308,20 @@ def real_root_can_make_devices(tmp_path_factory: pytest.TempPathFactory) -> None
         pytest.skip(f"real root cannot make devices here (CAP_MKNOD): {error.strerror}")
 
 
+PairOf = Callable[[str], contextlib.AbstractContextManager[Pair]]
+
+
 @pytest.fixture
-def pair_of(probes: Probes) -> Callable[[Abi], contextlib.AbstractContextManager[Pair]]:
-    """Opens a pair for an ABI."""
-    return lambda abi: sides(probes(PROBE_OF[abi]))
+def pair_of(probes: Probes) -> PairOf:
+    """Opens a pair for a build of the probe."""
+    return lambda build: sides(probes(build))
 
 
-PairOf = Callable[[Abi], contextlib.AbstractContextManager[Pair]]
 WITH_NODES = (*TREE, "null", "disk")
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("stat"))
-def test_stat_shows_what_real_root_sees(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("stat"))
+def test_stat_shows_what_real_root_sees(build: str, row: Syscall, pair_of: PairOf) -> None:
     size = harness.layout_size(row.variant)
     good = buffer(size)
     buffers = (
@@ -317,7 +329,7 @@ def test_stat_shows_what_real_root_sees(abi: Abi, row: Syscall, pair_of: PairOf)
         buffer_read_only(size),
     )  # fmt: skip
     usual = {"dirfd": AT_FDCWD, "flags": 0, "mask": STATX_BASIC, "buffer": good}
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         adorn(pair)
         fds = descriptors(pair)
         if "fd" in row.arguments:
@@ -540,8 +552,8 @@ SPECIAL_MODES = (0o6755, 0o4755, 0o2755, 0o2745, 0o6744, 0o6711, 0o6666, 0o7777,
 KINDS = ("file", "dir", "fifo", "socket", "null", "disk")
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("chown"))
-def test_chown_does_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("chown"))
+def test_chown_does_what_real_root_would(build: str, row: Syscall, pair_of: PairOf) -> None:
     number = itertools.count(100)
     usual: dict[str, Any] = {"dirfd": AT_FDCWD, "flags": 0}
 
@@ -552,14 +564,14 @@ def test_chown_does_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf
     def chain(changes: Iterable[list[tuple[Any, ...]]]) -> None:
         pair.compare(itertools.chain.from_iterable(changes))
 
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         adorn(pair)
         fds = descriptors(pair)
         by_fd = "fd" in row.arguments
         if by_fd:
             chain(change(fd=fd) for fd in fds.values())
             pair.compare(
-                ("fstat" if abi is Abi.X86_64 else "fstat64", fd, buffer(144))
+                ("fstat" if pair.abi is Abi.X86_64 else "fstat64", fd, buffer(144))
                 for name, fd in fds.items()
                 if "socket" not in name and "pipe" not in name
             )
@@ -588,8 +600,8 @@ def test_chown_does_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf
                 chain([change(path=name, fd=fds.get(name), uid=uid, gid=gid)])
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("chmod"))
-def test_chmod_does_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("chmod"))
+def test_chmod_does_what_real_root_would(build: str, row: Syscall, pair_of: PairOf) -> None:
     number = itertools.count(0o1111, 0o123)
     usual: dict[str, Any] = {"dirfd": AT_FDCWD, "flags": 0}
 
@@ -600,7 +612,7 @@ def test_chmod_does_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf
     def chain(changes: Iterable[list[tuple[Any, ...]]]) -> None:
         pair.compare(itertools.chain.from_iterable(changes))
 
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         adorn(pair)
         fds = descriptors(pair)
         modes = [0, 0o7777, 0o644, 0o4755, 0o2755, 0o1777, 0o111, 0o177777, -1, garbled(0o640)]
@@ -638,8 +650,8 @@ TYPES = {
 DEVICES = (0, encode_device(1, 3), encode_device(8, 300), 0xFFFF_FFFF, encode_device(4095, 255))
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("mknod"))
-def test_mknod_makes_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("mknod"))
+def test_mknod_makes_what_real_root_would(build: str, row: Syscall, pair_of: PairOf) -> None:
     number = itertools.count()
     usual: dict[str, Any] = {"dirfd": AT_FDCWD, "dev": encode_device(5, 1)}
 
@@ -651,7 +663,7 @@ def test_mknod_makes_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairO
     def chain(changes: Iterable[list[tuple[Any, ...]]]) -> None:
         pair.compare(itertools.chain.from_iterable(changes))
 
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         adorn(pair)
         fds = descriptors(pair)
         for umask in (0o022, 0, 0o777, 0o027):
@@ -687,9 +699,9 @@ def test_mknod_makes_what_real_root_would(abi: Abi, row: Syscall, pair_of: PairO
         pair.compare(pair.looks(["dir/new", "dirlink/newer", "dir/x", "y", "dir/k", "j"]))
 
 
-@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
-def test_mknod_in_a_set_group_id_directory_takes_its_group(abi: Abi, pair_of: PairOf) -> None:
-    with pair_of(abi) as pair:
+@pytest.mark.parametrize("build", COMPARED)
+def test_mknod_in_a_set_group_id_directory_takes_its_group(build: str, pair_of: PairOf) -> None:
+    with pair_of(build) as pair:
         pair.prepare([("lchown", "dir", 3, 7), ("chmod", "dir", 0o2775)])
         made = ("dir/regular", "dir/device", "dir/fifo")
         kinds = (stat.S_IFREG, stat.S_IFCHR, stat.S_IFIFO)
@@ -699,10 +711,10 @@ def test_mknod_in_a_set_group_id_directory_takes_its_group(abi: Abi, pair_of: Pa
         pair.compare(pair.looks(made))
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("ids"))
-def test_ids_are_those_of_real_root(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("ids"))
+def test_ids_are_those_of_real_root(build: str, row: Syscall, pair_of: PairOf) -> None:
     width = 2 if row.variant == "ids16" else 4
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         if row.operation == "getid":
             pair.compare([(row,), (row, garbled(5), -1, 77)])
         elif row.operation == "getresid":
@@ -722,11 +734,11 @@ def test_ids_are_those_of_real_root(abi: Abi, row: Syscall, pair_of: PairOf) -> 
             pair.compare((row, size, target) for size in sizes for target in lists)
 
 
-def thinned(abi: Abi, row: Syscall, cases: Iterable[Any]) -> list[Any]:
+def thinned(build: str, row: Syscall, cases: Iterable[Any]) -> list[Any]:
     """All cases for a family's most general call, else a third, whose turn differs by call."""
-    if abi is Abi.X86_64 and "flags" in row.arguments:
+    if build == "x86-64-static" and "flags" in row.arguments:
         return list(cases)
-    return list(cases)[(row.number(abi) or 0) % 3 :: 3]
+    return list(cases)[(row.number(BUILDS[build].abi) or 0) % 3 :: 3]
 
 
 NEST = ("a", "b", "c", "d", "d/x", "e", "l", "ld", "dl", "p", "n", "new", "d/new", "e/new", ".")
@@ -770,17 +782,17 @@ REMOVED = (
 
 @pytest.mark.parametrize("with_records", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize(
-    ("abi", "row"), [param for param in table_rows("entries") if "unlink" in param.id
+    ("build", "row"), [param for param in table_rows("entries") if "unlink" in param.id
                      or "rmdir" in param.id]
 )  # fmt: skip
 def test_removal_does_what_real_root_would(
-    abi: Abi, row: Syscall, with_records: bool, pair_of: PairOf
+    build: str, row: Syscall, with_records: bool, pair_of: PairOf
 ) -> None:
     all_flags = (0, AT_REMOVEDIR, 1, AT_SYMLINK_NOFOLLOW, garbled(0), garbled(AT_REMOVEDIR), -1)
     flags = all_flags if "flags" in row.arguments else (0,)
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         calls: list[tuple[Any, ...]] = []
-        for path, flag in thinned(abi, row, itertools.product(REMOVED, flags)):
+        for path, flag in thinned(build, row, itertools.product(REMOVED, flags)):
             name = f"{len(calls):05}"
             removal = arguments(row, dirfd=AT_FDCWD, path=f"{name}/{path}", flags=flag)
             calls += nest(name, with_records)
@@ -815,18 +827,18 @@ MOVED_TO = (
 
 @pytest.mark.parametrize("with_records", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize(
-    ("abi", "row"), [param for param in table_rows("entries") if "rename" in param.id]
+    ("build", "row"), [param for param in table_rows("entries") if "rename" in param.id]
 )
 def test_rename_does_what_real_root_would(
-    abi: Abi, row: Syscall, with_records: bool, pair_of: PairOf
+    build: str, row: Syscall, with_records: bool, pair_of: PairOf
 ) -> None:
     flags = (0, 1, 2, 3, 4, 5, 6, 8, garbled(0), garbled(1)) if "flags" in row.arguments else (0,)
     usual = {"dirfd": AT_FDCWD, "new_dirfd": AT_FDCWD}
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         # With every flag each would take too long: each pair gets none, and one in turn.
         turns = itertools.cycle(flags)
         calls: list[tuple[Any, ...]] = []
-        for source, target in thinned(abi, row, itertools.product(MOVED_FROM, MOVED_TO)):
+        for source, target in thinned(build, row, itertools.product(MOVED_FROM, MOVED_TO)):
             for flag in {flags[0], next(turns)}:
                 name = f"{len(calls):05}"
                 paths = {"path": f"{name}/{source}", "new_path": f"{name}/{target}"}
@@ -859,10 +871,10 @@ def test_rename_does_what_real_root_would(
             pair.compare(pair.looks())
 
 
-@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
-def test_a_removed_file_is_still_root_s_to_change(abi: Abi, pair_of: PairOf) -> None:
-    fstat = ("fstat", 144) if abi is Abi.X86_64 else ("fstat64", 96)
-    with pair_of(abi) as pair:
+@pytest.mark.parametrize("build", COMPARED)
+def test_a_removed_file_is_still_root_s_to_change(build: str, pair_of: PairOf) -> None:
+    with pair_of(build) as pair:
+        fstat = ("fstat", 144) if pair.abi is Abi.X86_64 else ("fstat64", 96)
         pair.prepare([("lchown", "hard", 5, 6), ("chmod", "tool", 0o4755)])
         for name in ("file", "tool", "dir", "other"):
             fd, path_fd = pair.open(name), pair.open(name, O_PATH)
@@ -955,7 +967,7 @@ def _populate_small(directory: Path) -> None:
     os.mkfifo(directory / "p", 0o644)
 
 
-@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
+@pytest.mark.parametrize("build", COMPARED)
 @settings(
     max_examples=40,
     deadline=None,
@@ -972,10 +984,11 @@ def _populate_small(directory: Path) -> None:
     ]
 )
 def test_any_sequence_of_calls_agrees(
-    abi: Abi, probes: Probes, steps: list[tuple[Any, ...]]
+    build: str, probes: Probes, steps: list[tuple[Any, ...]]
 ) -> None:
-    fstat = ("fstat", HELD, buffer(144)) if abi is Abi.X86_64 else ("fstat64", HELD, buffer(96))
-    with sides(probes(PROBE_OF[abi]), _populate_small) as pair:
+    with sides(probes(build), _populate_small) as pair:
+        name, size = ("fstat", 144) if pair.abi is Abi.X86_64 else ("fstat64", 96)
+        fstat = (name, HELD, buffer(size))
         pair.prepare([("dup3", pair.open("."), HELD, 0)])
         for step in steps:
             if step[0] == "hold":
