@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-FAKEROOT_SC = str(Path(sys.executable).parent / "fakeroot-sc")
-"""The installed command (sys.executable is not resolved: it may be a link out of the venv)."""
+from installed import FAKEROOT_SC
 
 PYTHON = [sys.executable, "-I", "-S"]
 """An interpreter that starts fast and looks at nothing of the user's."""

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import installed
 import pytest
 from harness import (
     BUILDS,
-    FAKEROOT_SC,
     LIBC_BUILDS,
     PATIENCE,
     CannotBuild,
@@ -80,7 +80,7 @@ def _can_run_here(root: Path, ids: tuple[int, int]) -> bool:
     look = "import os, sys, pytest, fakeroot_sc._core; open(sys.argv[1]); os.listdir(sys.argv[2])"
     here = Path(__file__)
     command = [sys.executable, "-P", "-c", look, str(here), str(here.parent)]
-    return _reachable(command, ids, root) and os.access(FAKEROOT_SC, os.X_OK)
+    return _reachable(command, ids, root) and os.access(installed.FAKEROOT_SC, os.X_OK)
 
 
 def _base_interpreter(ids: tuple[int, int]) -> str:
@@ -191,12 +191,29 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return _run_both(config, stage)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "start fakeroot-sc with --no-shim: all calls are answered by the supervisor"
+    parser.addoption("--no-shim", action="store_true", help=text)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not Path(FAKEROOT_SC).exists():
+    if not Path(installed.FAKEROOT_SC).exists():
         raise pytest.UsageError(
-            f"{FAKEROOT_SC} is missing: the tests check the installed command; "
+            f"{installed.FAKEROOT_SC} is missing: the tests check the installed command; "
             f"run {sys.executable} -m pip install '.[test]' first"
         )
+    if config.option.no_shim:
+        directory = Path(tempfile.mkdtemp(prefix="fsc-command-"))
+        config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+        directory.chmod(0o755)
+        try:
+            installed.always_with("--no-shim", directory)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise pytest.UsageError(f"--no-shim takes cc (Debian package gcc): {error}") from error
+
+
+def pytest_report_header() -> str | None:
+    return f"fakeroot-sc {' '.join(installed.OPTIONS)}" if installed.OPTIONS else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -216,7 +233,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def fakeroot_sc() -> str:
     """The installed command."""
-    return FAKEROOT_SC
+    return installed.FAKEROOT_SC
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -14,17 +14,15 @@ import os
 import stat
 import struct
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fakeroot_sc.syscalls.table import TABLE, Abi, Syscall
+import installed
 
-FAKEROOT_SC = str(Path(sys.executable).parent / "fakeroot-sc")
-"""The installed command (sys.executable is not resolved: it may be a link out of the venv)."""
+from fakeroot_sc.syscalls.table import TABLE, Abi, Syscall
 
 PATIENCE = 40.0
 """Seconds after which a command has failed: far more than anything here takes."""
@@ -448,7 +446,7 @@ class Probe:
         """Starts it in a directory, under fakeroot-sc or bare, as a given user or the same."""
         command = [str(self.path)]
         if fake:
-            command = [FAKEROOT_SC, *options, "--", *command]
+            command = [installed.FAKEROOT_SC, *options, "--", *command]
         identity: dict[str, Any] = {}
         if user is not None:
             identity = {"user": user, "group": user, "extra_groups": groups or []}

@@ -13,11 +13,12 @@ import pytest
 from commands import FAKEROOT_SC, PATIENCE, PYTHON, bare, fake, fake_output
 from hypothesis import example, given
 from hypothesis import strategies as st
+from installed import OPTIONS
 
 from fakeroot_sc.plan import UsageError, parse
 from fakeroot_sc.syscalls.table import Abi, rows
 
-MODULE = [sys.executable, "-m", "fakeroot_sc"]
+MODULE = [sys.executable, "-m", "fakeroot_sc", *OPTIONS]
 """To be started outside of the source tree, which shadows the installed package."""
 
 
@@ -282,7 +283,7 @@ def front_with(interpreter: Path) -> list[str]:
     code = "import fakeroot_sc.runner as r, json; print(json.dumps(r.command([])))"
     command = json.loads(bare([sys.executable, "-I", "-c", code]).stdout)
     option, _, _ = command[1].partition("=")
-    return [command[0], f"{option}={interpreter}", *command[2:]]
+    return [command[0], f"{option}={interpreter}", *command[2:], *OPTIONS]
 
 
 def test_a_plain_run_imports_little(tmp_path: Path) -> None:

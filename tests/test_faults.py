@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from commands import FAKEROOT_SC, PATIENCE, bare, compile_c, need
+from installed import OPTIONS
 
 REFUSE = r"""
 #include <errno.h>
@@ -297,7 +298,7 @@ def test_a_missing_proc_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_proc_is_named_for_the_module_too(tmp_path: Path) -> None:
-    outcome = without_proc([sys.executable, "-I", "-m", "fakeroot_sc"], tmp_path)
+    outcome = without_proc([sys.executable, "-I", "-m", "fakeroot_sc", *OPTIONS], tmp_path)
     outcome.assert_named("/proc", "mount")
 
 
