@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import struct
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import installed
 
@@ -44,6 +45,7 @@ GARBAGE = 0xDEADBEEF_00000000
 
 OTHER = {
     "close": (3, 6),
+    "lseek": (8, 19),
     "openat": (257, 295),
     "dup3": (292, 330),
     "pipe2": (293, 331),
@@ -232,6 +234,7 @@ class Result:
         return self.outcome, self.intact, shown
 
 
+@functools.cache
 def row_of(abi: Abi, name: str) -> Syscall | None:
     """The table's row for a name that is unique in an ABI."""
     found = [row for row in TABLE if row.name == name and row.number(abi) is not None]
@@ -251,8 +254,17 @@ class Session:
     the helpers below (``stat``, ``open``...) take the right one.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], abi: Abi, directory: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        abi: Abi,
+        directory: Path,
+        pipes: tuple[IO[bytes], IO[bytes]] | None = None,
+    ) -> None:
+        """``pipes``: into and out of the probe, where it is not the process itself."""
+        assert process.stdin and process.stdout
         self.process = process
+        self.stdin, self.stdout = pipes or (process.stdin, process.stdout)
         self.abi = abi
         self.directory = directory
         self.may_say = ""  # what fakeroot-sc may say on standard error
@@ -290,16 +302,15 @@ class Session:
     def _exchange(self, batch: Sequence[tuple[str, str, str]]) -> list[Result]:
         if not batch:
             return []
-        assert self.process.stdin and self.process.stdout
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write("".join(line for _, line, _ in batch).encode())
-            self.process.stdin.flush()
+            self.stdin.write("".join(line for _, line, _ in batch).encode())
+            self.stdin.flush()
         return [self._result(name, variant) for name, _, variant in batch]
 
     def _result(self, name: str, variant: str) -> Result:
-        assert self.process.stdout
-        line = self.process.stdout.readline().decode().split()
+        line = self.stdout.readline().decode().split()
         if not line:
+            assert self.stdout is self.process.stdout, f"{name}: the probe ended"
             status = self.process.wait(PATIENCE)
             assert self.process.stderr
             said = self.process.stderr.read().decode(errors="replace")
@@ -463,6 +474,36 @@ class Probe:
         return Session(process, self.abi, directory)
 
 
+@contextlib.contextmanager
+def sessions_of_one_run(
+    one: Probe, other: Probe, directory: Path, *options: str
+) -> Iterator[tuple[Session, Session]]:
+    """Two probes in a directory, under the same fakeroot-sc."""
+    script, to_one = os.pipe()
+    from_one, results = os.pipe()
+    closed = f"{script}<&- {results}>&-"
+    start = f'"$1" <&{script} >&{results} {closed} & exec "$2" {closed}'
+    process = subprocess.Popen(
+        # Not sh: dash takes descriptors of one digit.
+        [installed.FAKEROOT_SC, *options, "--", "bash", "-c", start, "bash", one.path, other.path],
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        umask=0o022,
+        pass_fds=(script, results),
+    )
+    os.close(script)
+    os.close(results)
+    with (
+        os.fdopen(from_one, "rb") as out,
+        Session(process, other.abi, directory) as second,
+        # Closed before the session ends: it waits for all who may write to standard error.
+        os.fdopen(to_one, "wb") as into,
+    ):
+        yield Session(process, one.abi, directory, (into, out)), second
+
+
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -566,6 +607,24 @@ TREE = (
     "dangling", "loop", "fifo", "socket",
 )  # fmt: skip
 """Every name that populate() makes."""
+
+
+def populate_few(directory: Path) -> None:
+    """Makes a tree of few files, that random calls meet often."""
+    (directory / "a").write_bytes(b"a")
+    (directory / "a").chmod(0o644)
+    (directory / "b").hardlink_to(directory / "a")
+    (directory / "d").mkdir(mode=0o755)
+    (directory / "d" / "x").write_bytes(b"xx")
+    (directory / "d" / "x").chmod(0o755)
+    (directory / "e").mkdir(mode=0o755)
+    (directory / "l").symlink_to("a")
+    (directory / "ld").symlink_to("d")
+    os.mkfifo(directory / "p", 0o644)
+
+
+FEW = ("a", "b", "d", "d/x", "d/y", "e", "l", "ld", "p", "n", "f/..")
+"""The names that populate_few() makes, and some that it does not."""
 
 
 def everything_below(directory: Path) -> Iterator[Path]:
