@@ -13,8 +13,14 @@ from bench.scratch import Done, Scratch
 from bench.stats import Spread, spread
 from bench.tools import Tool
 
-FULL = Effort(run_ms=40, question_s=24, runs_least=5, runs_most=61, run_longest_s=60)
-QUICK = Effort(run_ms=15, question_s=5, runs_least=3, runs_most=15, run_longest_s=20)
+FULL = Effort(
+    run_ms=40, question_s=24, runs_least=5, runs_most=61,
+    runs_slow=3, slow_s=6, run_longest_s=90, part=1,
+)  # fmt: skip
+QUICK = Effort(
+    run_ms=15, question_s=5, runs_least=3, runs_most=15,
+    runs_slow=2, slow_s=1.2, run_longest_s=20, part=10,
+)  # fmt: skip
 
 STATUS_WRONG = 3  # see programs/bench.h
 BUSY_MOST = 0.10  # of the machine's processor time, by others
@@ -50,16 +56,24 @@ class _Running:
     tool: Tool
     case: Case
     cell: Cell
+    effort: Effort
     longest: float  # seconds that one run may take
+    least: int  # runs that are wanted
     spent: float = 0.0
 
     @property
     def alive(self) -> bool:
         return self.cell.state == OK and self.cell.hung < HUNG_MOST
 
+    @property
+    def lacks_runs(self) -> bool:
+        return len(self.cell.samples) < self.least
+
     def execute(self, scratch: Scratch, command: list[str]) -> Done:
         if self.case.before:
             self.case.before()
+        if self.case.service:
+            return self.case.service.ask(" ".join(command), self.longest)
         wrapped = command if self.case.outside else self.tool.wrap(command)
         done = scratch.run(wrapped, self.tool.environment(scratch), self.longest)
         if done.status is None:
@@ -72,13 +86,19 @@ class _Running:
             self.cell.give_up(CANNOT, self.case.cannot)
             return
         if self.case.check:
+            begin = time.monotonic()
             done = self.execute(scratch, self.case.check_command or self.case.command)
             verdict = self.case.check(done) if done.status == 0 else done.trouble
             if verdict:
                 self.cell.give_up(WRONG, verdict)
                 return
-        self.sample(scratch)
-        self.cell.samples.clear()
+            self.spent = time.monotonic() - begin
+        if self.spent <= self.effort.slow_s:  # else the check has warmed up as well
+            self.spent = 0.0
+            self.sample(scratch)
+            self.cell.samples.clear()
+        if self.spent > self.effort.slow_s:
+            self.least = self.effort.runs_slow
         self.longest = min(self.longest, 5 + 10 * self.spent)
         self.spent = 0.0
 
@@ -139,6 +159,31 @@ class Measured:
     busy: float
 
 
+def _rounds(
+    name: str, running: list[_Running], scratch: Scratch, effort: Effort, tell: Progress
+) -> Measured:
+    for one in running:
+        tell(f"{name}: checking {one.tool.name} {one.case.variant}")
+        one.prepare(scratch)
+
+    order = random.Random(name)
+    others = Load()
+    begin = time.monotonic()
+    for turn in range(effort.runs_most):
+        alive = [one for one in running if one.alive]
+        elapsed = time.monotonic() - begin
+        if not alive or (elapsed >= effort.question_s and not any(one.lacks_runs for one in alive)):
+            break
+        share = effort.question_s / len(alive) * min(1.0, elapsed / effort.question_s)
+        due = [one for one in alive if one.lacks_runs or one.spent <= 1.5 * share]
+        order.shuffle(due)
+        for one in due:
+            tell(f"{name}: round {turn + 1}, {one.tool.name} {one.case.variant}")
+            one.sample(scratch)
+        others.watch(PAUSE)
+    return Measured([one.cell for one in running], others.busy)
+
+
 def measure(
     question: Question, tools: Iterable[Tool], scratch: Scratch, effort: Effort, tell: Progress
 ) -> Measured:
@@ -147,31 +192,20 @@ def measure(
     left out of rounds, evenly, once it has the least number of runs.  Between rounds
     we keep still for a moment, and see what others do to the machine."""
     running = [
-        _Running(tool, case, Cell(Place(tool.name, case.variant)), effort.run_longest_s)
+        _Running(
+            tool,
+            case,
+            Cell(Place(tool.name, case.variant)),
+            effort,
+            longest=effort.run_longest_s,
+            least=effort.runs_least,
+        )
         for tool in tools
         for case in question.cases(scratch, tool, effort)
     ]
-    for one in running:
-        tell(f"{question.name}: checking {one.tool.name} {one.case.variant}")
-        one.prepare(scratch)
-
-    order = random.Random(question.name)
-    others = Load()
-    begin = time.monotonic()
-    for turn in range(effort.runs_most):
-        alive = [one for one in running if one.alive]
-        elapsed = time.monotonic() - begin
-        if not alive or (elapsed >= effort.question_s and turn >= effort.runs_least):
-            break
-        share = effort.question_s / len(alive) * min(1.0, elapsed / effort.question_s)
-        due = [
-            one
-            for one in alive
-            if len(one.cell.samples) < effort.runs_least or one.spent <= 1.5 * share
-        ]
-        order.shuffle(due)
-        for one in due:
-            tell(f"{question.name}: round {turn + 1}, {one.tool.name} {one.case.variant}")
-            one.sample(scratch)
-        others.watch(PAUSE)
-    return Measured([one.cell for one in running], others.busy)
+    try:
+        return _rounds(question.name, running, scratch, effort, tell)
+    finally:
+        for one in running:
+            if one.case.service:
+                one.case.service.close()

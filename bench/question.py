@@ -9,6 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from bench.scratch import Done, Scratch
+from bench.service import Service
 from bench.tools import Tool
 
 
@@ -17,7 +18,8 @@ class Case:
     """One thing to measure under one tool.
 
     ``command`` must print one number on its last line, in the question's unit; it is
-    run under the tool unless ``outside``, when it contains the tool itself.
+    run under the tool unless ``outside``, when it contains the tool itself.  With a
+    ``service`` it is not run at all, but asked of that, as a line.
     ``before``: done by us ahead of each run.  ``check_command``, run once under the tool,
     and ``check``, which gets that run, say what is wrong with the tool's results
     (None: nothing); a wrong result is not counted as speed.  ``cannot``: why the tool
@@ -27,6 +29,7 @@ class Case:
     command: list[str]
     variant: str = ""
     outside: bool = False
+    service: Service | None = None
     before: Callable[[], None] | None = None
     check_command: list[str] | None = None
     check: Callable[[Done], str | None] | None = None
@@ -43,7 +46,8 @@ class Place:
 
 @attrs.frozen
 class Row:
-    """What is wanted of two medians' ratio; without ``against``, of one median.
+    """What is wanted of two medians' ratio, or with ``difference`` of their difference;
+    without ``against``, of one median.
 
     Without ``at_most`` and ``at_least`` nothing is wanted: the row is for information.
     """
@@ -54,6 +58,11 @@ class Row:
     at_most: float | None = None
     at_least: float | None = None
     issue: int | None = None
+    difference: bool = False
+
+    @property
+    def is_ratio(self) -> bool:
+        return self.against is not None and not self.difference
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -63,13 +72,18 @@ class Row:
 @attrs.frozen
 class Effort:
     """How much is spent: on one run of a program that repeats its call, on a question;
-    how many runs of each case at least and at most; how long one run may take."""
+    how many runs of each case at least and at most, and at least of a slow one, where a
+    run takes longer than ``slow_s``; how long one run may take; and what part of the
+    greatest numbers of files and records there is time for, as a divisor."""
 
     run_ms: int
     question_s: float
     runs_least: int
     runs_most: int
+    runs_slow: int
+    slow_s: float
     run_longest_s: float
+    part: int
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ import attrs
 from bench.measure import BUSY_MOST, OK, Cell, Measured
 from bench.question import Place, Question, Row
 from bench.scratch import Scratch
-from bench.stats import Ratio, ratio, spread
+from bench.stats import Estimate, difference, ratio, spread
 from bench.tools import TOOLS, Tool
 
 FORMAT = 1  # of the JSON file
@@ -31,7 +31,7 @@ class Verdict:
     the interval reaches over what is wanted."""
 
     row: Row
-    value: Ratio | None
+    value: Estimate | None
     verdict: str
     note: str = ""
 
@@ -86,10 +86,10 @@ def judge(row: Row, cells: Iterable[Cell]) -> Verdict:
 
     samples = [cell.samples for cell in found if cell]
     if row.against:
-        value = ratio(samples[0], samples[1])
+        value = (difference if row.difference else ratio)(samples[0], samples[1])
     else:
         around = spread(samples[0])
-        value = Ratio(around.low, around.middle, around.high)
+        value = Estimate(around.low, around.middle, around.high)
     if row.at_most is None and row.at_least is None:
         return Verdict(row, value, INFORMATION)
     reached = _reaches(row, value.value)
@@ -157,7 +157,7 @@ def describe_versions(tools: Iterable[Tool]) -> dict[str, str]:
 
 def _amount(value: float, unit: str) -> str:
     if unit == "bytes":
-        return f"{value / 1e6:.2f} MB"
+        return f"{value / 1e3:.0f} kB" if abs(value) < 1e6 else f"{value / 1e6:.2f} MB"
     for limit, divisor, name in ((1e3, 1, "ns"), (1e6, 1e3, "us"), (1e9, 1e6, "ms")):
         if value < limit:
             return f"{value / divisor:.3g} {name}"
@@ -168,7 +168,7 @@ def _wanted(row: Row, unit: str) -> str:
     parts = []
     for word, limit in (("at most", row.at_most), ("at least", row.at_least)):
         if limit is not None:
-            parts.append(f"{word} {f'{limit:g} x' if row.against else _amount(limit, unit)}")
+            parts.append(f"{word} {f'{limit:g} x' if row.is_ratio else _amount(limit, unit)}")
     return ", ".join(parts)
 
 
@@ -177,7 +177,7 @@ def _value(verdict: Verdict, unit: str) -> tuple[str, str]:
     value = verdict.value
     if value is None:
         return "", ""
-    if verdict.row.against:
+    if verdict.row.is_ratio:
         return f"{value.value:.2f} x", f"{value.low:.2f} - {value.high:.2f}"
     low, high = _amount(value.low, unit), _amount(value.high, unit)
     return _amount(value.value, unit), low if low == high else f"{low} - {high}"
@@ -227,7 +227,7 @@ def verdict_table(answers: Iterable[Answer]) -> Table:
         for answered in answers
         for verdict in answered.verdicts
     ]
-    return "What must be reached (ratios of medians)", VERDICT_HEAD, lines
+    return "What must be reached (ratios or differences of medians)", VERDICT_HEAD, lines
 
 
 def _show_plain(table: Table) -> None:

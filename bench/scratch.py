@@ -8,11 +8,13 @@ import signal
 import subprocess
 import tempfile
 from types import TracebackType
+from typing import IO
 
 import attrs
 
 UNPRIVILEGED = 54322  # when started as root; needs no entry in /etc/passwd
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+MEMORY = "/dev/shm"  # a tmpfs, see shm_overview(7)
 DIRECTORIES = 200  # of a tree
 
 
@@ -38,7 +40,7 @@ class Done:
         return f"{what}: {lines[-1].strip()}" if lines else what
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """Ends what a process that we started has started (its own session)."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -51,6 +53,13 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _has_room(place: str, size: int) -> bool:
+    if not os.access(place, os.W_OK):
+        return False
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize > 2 * size and not found.f_flag & os.ST_NOEXEC
+
+
 class Scratch:
     """A directory that goes away at the end, and how to run commands in it."""
 
@@ -59,6 +68,7 @@ class Scratch:
         self.uid = UNPRIVILEGED if self.as_root else os.geteuid()
         self.path = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=parent)
         self._made: dict[str, str] = {}
+        self._elsewhere: list[str] = []
         self._give(self.path)
         self._log = open(os.path.join(self.path, "output"), "w+b")  # noqa: SIM115
         self._errors = open(os.path.join(self.path, "errors"), "w+b")  # noqa: SIM115
@@ -75,7 +85,8 @@ class Scratch:
         self.end_leftovers()
         self._log.close()
         self._errors.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in (self.path, *self._elsewhere):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _give(self, path: str) -> None:
         if self.as_root:
@@ -92,22 +103,33 @@ class Scratch:
             **more,
         }
 
+    def start(
+        self,
+        command: list[str],
+        more: dict[str, str] | None,
+        stdin: int,
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes],
+    ) -> subprocess.Popen[bytes]:
+        """Starts a command as the unprivileged user, in the scratch directory."""
+        user = self.uid if self.as_root else None
+        return subprocess.Popen(
+            command,
+            stdin=stdin, stdout=stdout, stderr=stderr,
+            cwd=self.path, env=self.environment(more or {}), start_new_session=True,
+            user=user, group=user, extra_groups=() if self.as_root else None,
+        )  # fmt: skip
+
     def run(
         self, command: list[str], more: dict[str, str] | None = None, timeout: float = 60
     ) -> Done:
-        """Runs a command as the unprivileged user, in the scratch directory."""
+        """Runs a command, as start() does, until it has ended."""
         # To files, not pipes: a daemon that a tool leaves behind would keep a pipe open.
         for file in (self._log, self._errors):
             file.seek(0)
             file.truncate()
-        user = self.uid if self.as_root else None
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._errors,
-                cwd=self.path, env=self.environment(more or {}), start_new_session=True,
-                user=user, group=user, extra_groups=() if self.as_root else None,
-            )  # fmt: skip
+            process = self.start(command, more, subprocess.DEVNULL, self._log, self._errors)
         except OSError as error:
             return Done(127, "", str(error))
         status: int | None = None
@@ -117,7 +139,7 @@ class Scratch:
             pass
         finally:
             if status is None:
-                _end_group(process)
+                end_group(process)
         return Done(status, self._read(self._log.name), self._read(self._errors.name))
 
     def end_leftovers(self) -> None:
@@ -142,6 +164,22 @@ class Scratch:
             self._give(path)
         return path
 
+    def memory_directory(self, name: str, size: int) -> str:
+        """A directory of this name in memory, where there is room for ``size`` bytes and
+        programs may be run; else one as directory() makes.
+
+        For what makes many files: how long a disk takes for that differs from run to run,
+        most of all an ext4 without a journal, which looks at all inodes that were freed
+        in the last minutes before it uses one again."""
+        if name not in self._made:
+            if _has_room(MEMORY, size):
+                self._made[name] = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=MEMORY)
+                self._elsewhere.append(self._made[name])
+                self._give(self._made[name])
+            else:
+                self._made[name] = self.directory(name)
+        return self._made[name]
+
     def file(self, name: str, size: int = 100) -> str:
         """A file of this name and size, made at the first call."""
         path = os.path.join(self.path, name)
@@ -149,6 +187,15 @@ class Scratch:
             with open(path, "wb") as file:
                 file.write(b"x" * size)
             self._give(path)
+        return path
+
+    def text(self, name: str, text: str, mode: int = 0o644) -> str:
+        """A file of this name with this text."""
+        path = os.path.join(self.path, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        self._give(path)
         return path
 
     def files(self, name: str, count: int) -> list[str]:

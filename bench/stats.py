@@ -1,9 +1,10 @@
-"""Medians, quartiles, and intervals of ratios.  Pure: no clock, no processes."""
+"""Medians, quartiles, and intervals of what two medians make.  Pure: no clock, no processes."""
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -42,16 +43,21 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 @attrs.frozen
-class Ratio:
-    """A ratio of two medians, and the interval that holds it with ``CONFIDENCE``."""
+class Estimate:
+    """A value made of medians, and the interval that holds it with ``CONFIDENCE``."""
 
     low: float
     value: float
     high: float
 
 
-def ratio(over: Sequence[float], under: Sequence[float], seed: int = 0) -> Ratio:
-    """The ratio of the medians of ``over`` and ``under``.
+def _estimate(
+    over: Sequence[float],
+    under: Sequence[float],
+    combine: Callable[[float, float], float],
+    seed: int,
+) -> Estimate:
+    """What ``combine`` makes of the medians of ``over`` and ``under``.
 
     The interval is the percentile bootstrap: both are drawn anew, with
     replacement, ``RESAMPLES`` times.  The same samples give the same interval.
@@ -61,7 +67,17 @@ def ratio(over: Sequence[float], under: Sequence[float], seed: int = 0) -> Ratio
     for _ in range(RESAMPLES):
         above = median(draw.choices(over, k=len(over)))
         below = median(draw.choices(under, k=len(under)))
-        if below:
-            drawn.append(above / below)
+        drawn.append(combine(above, below))
     tail = (1 - CONFIDENCE) / 2
-    return Ratio(quantile(drawn, tail), median(over) / median(under), quantile(drawn, 1 - tail))
+    value = combine(median(over), median(under))
+    return Estimate(quantile(drawn, tail), value, quantile(drawn, 1 - tail))
+
+
+def ratio(over: Sequence[float], under: Sequence[float], seed: int = 0) -> Estimate:
+    """The ratio of the medians of ``over`` and ``under``; both hold positive values."""
+    return _estimate(over, under, operator.truediv, seed)
+
+
+def difference(over: Sequence[float], under: Sequence[float], seed: int = 0) -> Estimate:
+    """By how much the median of ``over`` exceeds that of ``under``."""
+    return _estimate(over, under, operator.sub, seed)

@@ -1,4 +1,5 @@
-"""The pure pieces of bench/: statistics and verdicts."""
+"""The pieces of bench/: statistics, verdicts, how often is measured, services; what the
+questions measure is left to them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +15,22 @@ from hypothesis import strategies as st
 # At the end: the installed fakeroot_sc is the one under test, not the sources beside bench.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from bench.measure import CANNOT, Cell, Measured
-from bench.question import Place, Row, load_questions
-from bench.report import MISSED, NOT_MEASURED, REACHED, Report, answer, judge, to_json
-from bench.stats import median, quantile, ratio, spread
+from bench.measure import CANNOT, FULL, QUICK, Cell, Measured, measure
+from bench.question import Case, Effort, Place, Question, Row, load_questions
+from bench.report import (
+    MISSED,
+    NOT_MEASURED,
+    REACHED,
+    Report,
+    answer,
+    judge,
+    to_json,
+    verdict_table,
+)
+from bench.scratch import Done, Scratch
+from bench.service import Service
+from bench.stats import difference, median, quantile, ratio, spread
+from bench.tools import TOOLS
 
 positive = st.floats(min_value=1e-3, max_value=1e9)
 samples = st.lists(positive, min_size=1, max_size=30)
@@ -53,6 +67,11 @@ def test_ratio_is_repeatable_and_inside_its_interval() -> None:
     assert found.low < found.high
 
 
+def test_difference_of_constant_samples_is_certain() -> None:
+    found = difference([6.0] * 5, [8.0] * 7)
+    assert (found.low, found.value, found.high) == (-2, -2, -2)
+
+
 def test_ratio_narrows_with_more_samples() -> None:
     few = ratio([9.0, 10, 11], [4.0, 5, 6])
     many = ratio([9.0, 10, 10, 10, 11] * 10, [4.0, 5, 5, 5, 6] * 10)
@@ -78,6 +97,16 @@ def test_verdict(at_most: float | None, at_least: float | None, verdict: str) ->
     assert judge(row, cells).verdict == verdict
 
 
+@pytest.mark.parametrize(("at_most", "verdict"), [(5e3, REACHED), (3e3, MISSED)])
+def test_a_difference_is_judged_and_shown_in_the_unit(at_most: float, verdict: str) -> None:
+    row = Row("text", OURS, THEIRS, at_most=at_most, difference=True)
+    question = Question("title", "bytes", 1, lambda *_: [], rows=(row,))
+    cells = [Cell(OURS, samples=[6e6 + 4e3] * 5), Cell(THEIRS, samples=[6e6] * 5)]
+    answered = answer(question, Measured(cells, 0))
+    _, _, [line] = verdict_table([answered])
+    assert line[1:] == ["text", "4 kB", "4 kB", f"at most {at_most / 1e3:.0f} kB", verdict]
+
+
 def test_verdict_says_when_the_interval_holds_the_limit() -> None:
     cells = [Cell(OURS, samples=[1.0, 2, 3]), Cell(THEIRS, samples=[1.0] * 5)]
     assert "not sure" in judge(Row("text", OURS, THEIRS, at_most=2.5), cells).note
@@ -98,3 +127,97 @@ def test_every_question_can_be_reported() -> None:
     report = to_json(Report({}, {}, [], answers))
     assert list(report["questions"]) == list(questions)
     assert all("busy" in row["note"] for row in report["questions"]["lstat"]["rows"])
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_tool_can_be_asked_for_by_name(name: str) -> None:
+    assert name.split(",") == [name]  # what --tools does with its list
+
+
+class PaperScratch(Scratch):
+    """One in which nothing is made that takes time."""
+
+    def tree(self, count: int) -> str:
+        return f"{self.path}/tree-{count}"
+
+    def program(self, name: str, static: bool = False) -> str:
+        return f"{self.path}/{name}"
+
+
+@pytest.mark.parametrize("effort", [FULL, QUICK], ids=["full", "quick"])
+def test_every_row_compares_what_is_measured(tmp_path: Path, effort: Effort) -> None:
+    with PaperScratch(str(tmp_path)) as scratch:
+        for question in load_questions().values():
+            for place in {place for row in question.rows for place in row.places}:
+                cases = question.cases(scratch, TOOLS[place.tool], effort)
+                assert place.variant in [case.variant for case in cases], (question.name, place)
+
+
+HASTY = Effort(
+    run_ms=1, question_s=1e-9, runs_least=5, runs_most=9,
+    runs_slow=2, slow_s=1e9, run_longest_s=20, part=1,
+)  # fmt: skip
+
+
+def runs_and_samples(scratch: Scratch, slow_s: float, check: bool) -> tuple[int, int]:
+    """How often a case was run in all, and how many of its numbers count."""
+    count = Path(scratch.path, "count")
+    case = Case(
+        command=["sh", "-c", f"echo >>{count}; echo 1"],
+        check=(lambda _done: None) if check else None,
+    )
+    question = Question("title", "ns", 1, lambda *_: [case])
+    effort = attrs.evolve(HASTY, slow_s=slow_s)
+    [cell] = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
+    return len(count.read_text()), len(cell.samples)
+
+
+@pytest.mark.parametrize(
+    ("slow_s", "check", "expected"),
+    [(1e9, False, (6, 5)), (1e9, True, (7, 5)), (0, False, (3, 2)), (0, True, (3, 2))],
+    ids=["fast", "fast checked", "slow", "slow checked"],
+)
+def test_what_is_slow_is_run_less_often(
+    tmp_path: Path, slow_s: float, check: bool, expected: tuple[int, int]
+) -> None:
+    with Scratch(str(tmp_path)) as scratch:
+        assert runs_and_samples(scratch, slow_s, check) == expected
+
+
+def service(scratch: Scratch, script: str) -> Service:
+    return Service(scratch, ["sh", "-c", script], {})
+
+
+def test_a_service_is_started_once_and_answers_each_line(tmp_path: Path) -> None:
+    with Scratch(str(tmp_path)) as scratch:
+        asked = service(scratch, 'while read line; do echo "$$ $line"; done')
+        answers = [asked.ask(line, 20).output.split() for line in ("one", "two")]
+        assert asked.close() == 0
+    assert [line for _, line in answers] == ["one", "two"]
+    assert answers[0][0] == answers[1][0]
+
+
+def test_a_service_that_fails_says_why(tmp_path: Path) -> None:
+    with Scratch(str(tmp_path)) as scratch:
+        failing = service(scratch, "read line; echo $line is wrong >&2; exit 3")
+        assert failing.ask("this", 20) == Done(3, "", "this is wrong\n")
+        assert service(scratch, "exit 4").ask("that", 20).status == 4
+        assert Service(scratch, ["/nowhere"], {}).ask("that", 20).status == 127
+
+
+def test_a_service_that_is_too_slow_is_ended(tmp_path: Path) -> None:
+    with Scratch(str(tmp_path)) as scratch:
+        slow = service(scratch, "exec sleep 100")
+        assert slow.ask("this", 0.01).status is None
+        assert slow.close() is None
+
+
+def test_a_question_ends_the_services_it_has_used(tmp_path: Path) -> None:
+    with Scratch(str(tmp_path)) as scratch:
+        used = service(scratch, "read line; echo 1; cat; echo >ended")
+        case = Case(command=["this"], service=used)
+        question = Question("title", "ns", 1, lambda *_: [case])
+        effort = attrs.evolve(HASTY, runs_least=0, runs_most=0)
+        [cell] = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
+        assert (cell.state, cell.reason) == ("ok", "")
+        assert Path(scratch.path, "ended").exists()
