@@ -101,6 +101,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         Tool(name="native"),
         _own(),
+        _own("fakeroot-sc-no-shim", "--no-shim"),
         _fakeroot("fakeroot", "fakeroot-sysv"),
         _fakeroot("fakeroot-tcp", "fakeroot-tcp"),
         Tool(

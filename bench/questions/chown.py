@@ -25,11 +25,12 @@ QUESTION = Question(
     baseline="fakeroot",
     rows=(
         Row(
-            "chown of one file, against fakeroot's",
-            Place("fakeroot-sc"),
+            "chown of one file, without shim, against fakeroot's",
+            Place("fakeroot-sc-no-shim"),
             Place("fakeroot"),
             at_most=1.0,
             issue=2,
         ),
+        Row("chown of one file, against fakeroot's", Place("fakeroot-sc"), Place("fakeroot")),
     ),
 )

@@ -20,11 +20,12 @@ QUESTION = Question(
     baseline="fakeroot",
     rows=(
         Row(
-            "fakeroot-sc true, against fakeroot true",
-            Place("fakeroot-sc"),
+            "fakeroot-sc --no-shim true, against fakeroot true",
+            Place("fakeroot-sc-no-shim"),
             Place("fakeroot"),
             at_most=2.0,
             issue=2,
         ),
+        Row("fakeroot-sc true, against fakeroot true", Place("fakeroot-sc"), Place("fakeroot")),
     ),
 )
