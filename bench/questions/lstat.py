@@ -17,8 +17,8 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
         return Case(
             variant=variant,
             command=[
-                scratch.program("lstat", static=static),
-                str(effort.run_ms), "1", str(tool.owner_seen(scratch)), *names,
+                scratch.program("stat", static=static),
+                "lstat", str(effort.run_ms), "1", str(tool.owner_seen(scratch)), *names,
             ],
             cannot=unreachable if static else "",
         )  # fmt: skip

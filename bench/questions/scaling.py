@@ -15,7 +15,7 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
     files = scratch.files("lstat", FILES)
 
     def case(variant: str, processes: int) -> Case:
-        command = [scratch.program("lstat"), str(effort.run_ms), str(processes)]
+        command = [scratch.program("stat"), "lstat", str(effort.run_ms), str(processes)]
         return Case(command=[*command, str(tool.owner_seen(scratch)), *files], variant=variant)
 
     return [case("one", 1), case("two", 2)]
@@ -31,6 +31,8 @@ QUESTION = Question(
             "lstat by two processes at once, gain over one",
             Place("fakeroot-sc", "one"),
             Place("fakeroot-sc", "two"),
+            at_least=1.8,
+            issue=3,
         ),
         Row(
             "the same natively (what the machine can give)",
