@@ -405,14 +405,14 @@ def nodes_of_every_mode(pair: Pair) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize(("abi", "row"), table_rows("access"))
-def test_access_answers_as_it_answers_real_root(abi: Abi, row: Syscall, pair_of: PairOf) -> None:
+@pytest.mark.parametrize(("build", "row"), table_rows("access"))
+def test_access_answers_as_it_answers_real_root(build: str, row: Syscall, pair_of: PairOf) -> None:
     usual: dict[str, Any] = {"dirfd": AT_FDCWD, "flags": 0}
 
     def ask(**values: Any) -> tuple[Any, ...]:
         return arguments(row, **{**usual, **values})
 
-    with pair_of(abi) as pair:
+    with pair_of(build) as pair:
         adorn(pair)
         pair.prepare([("chmod", "hard", 0o4001), ("mknod", "dir/node", stat.S_IFCHR | 0o10, 5)])
         fds = descriptors(pair)
@@ -478,12 +478,12 @@ def mounted(pair: Pair) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
-def test_access_heeds_mounts_as_it_does_for_real_root(abi: Abi, pair_of: PairOf) -> None:
+@pytest.mark.parametrize("build", COMPARED)
+def test_access_heeds_mounts_as_it_does_for_real_root(build: str, pair_of: PairOf) -> None:
     def ask(path: str, mode: int, flags: int = 0) -> tuple[Any, ...]:
         return ("faccessat2", AT_FDCWD, path, mode, flags)
 
-    with pair_of(abi) as pair, mounted(pair), strangers(pair, "link", "fifo", "dir"):
+    with pair_of(build) as pair, mounted(pair), strangers(pair, "link", "fifo", "dir"):
         adorn(pair)
         made = [*nodes_of_every_mode(pair), *WITH_NODES]
         flags = (0, AT_SYMLINK_NOFOLLOW)
@@ -527,10 +527,10 @@ def immutable(paths: Sequence[Path]) -> Iterator[None]:
         subprocess.run(["chattr", "-i", *paths], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("abi", [Abi.X86_64, Abi.I386], ids=lambda abi: str(abi.value))
-def test_access_heeds_immutable_files_as_it_does_for_real_root(abi: Abi, pair_of: PairOf) -> None:
+@pytest.mark.parametrize("build", COMPARED)
+def test_access_heeds_immutable_files_as_it_does_for_real_root(build: str, pair_of: PairOf) -> None:
     names = ("file", "tool", "dir", "other")
-    with pair_of(abi) as pair, mounted(pair), strangers(pair, "file", "dir"):
+    with pair_of(build) as pair, mounted(pair), strangers(pair, "file", "dir"):
         pair.prepare([("fchownat", AT_FDCWD, "tool", 5, 6, 0), ("chmod", "other", 0)])
         with immutable(
             [side.directory / name for side in (pair.real, pair.fake) for name in names]

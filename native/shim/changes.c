@@ -12,9 +12,11 @@
 
 #ifdef __x86_64__
 #define NR_WIDE_IDS(name) __NR_##name
+#define NR_FCNTL __NR_fcntl
 #define VERSION_MKNOD 0 // _MKNOD_VER of <sys/stat.h>
 #else
 #define NR_WIDE_IDS(name) __NR_##name##32
+#define NR_FCNTL __NR_fcntl64
 #define VERSION_MKNOD 1
 #endif
 #ifndef __NR_fchmodat2 // Linux 6.6
@@ -37,9 +39,34 @@ EXPORTED int lchown(const char *path, unsigned uid, unsigned gid)
 	return CHANGE(NR_WIDE_IDS(lchown), (long)path, (long)uid, (long)gid);
 }
 
+// musl changes what a descriptor opened with O_PATH stands for by way of /proc, where
+// the kernel and glibc refuse.
+#define LINK_ROOM 26 // "/proc/self/fd/2147483647" and a NUL
+
+static bool has_link(int fd, long returned, char link_ret[static LINK_ROOM])
+{
+	struct kernel_call call = KERNEL_CALL(NR_FCNTL, fd, F_GETFD);
+	if (returned != -EBADF || libc_style() != LIBC_OTHER || kernel_call_plain(&call) < 0)
+		return false;
+	char digits[11];
+	int length = 0;
+	for (unsigned rest = (unsigned)fd; length == 0 || rest; rest /= 10)
+		digits[length++] = (char)('0' + rest % 10);
+	for (const char *from = "/proc/self/fd/"; *from; from++)
+		*link_ret++ = *from;
+	while (length > 0)
+		*link_ret++ = digits[--length];
+	*link_ret = '\0';
+	return true;
+}
+
 EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
 {
-	return CHANGE(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
+	char link[LINK_ROOM];
+	struct kernel_call call =
+		KERNEL_CALL(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
+	long returned = session_trapped(&call);
+	return has_link(fd, returned, link) ? chown(link, uid, gid) : (int)libc_result(returned);
 }
 
 EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
@@ -54,7 +81,10 @@ EXPORTED int chmod(const char *path, unsigned mode)
 
 EXPORTED int fchmod(int fd, unsigned mode)
 {
-	return CHANGE(__NR_fchmod, fd, (long)mode);
+	char link[LINK_ROOM];
+	struct kernel_call call = KERNEL_CALL(__NR_fchmod, fd, (long)mode);
+	long returned = session_trapped(&call);
+	return has_link(fd, returned, link) ? chmod(link, mode) : (int)libc_result(returned);
 }
 
 // Without fchmodat2(), libcs refuse links and change everything else by fchmodat().

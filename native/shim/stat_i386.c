@@ -59,7 +59,8 @@ _Static_assert(sizeof(struct stat32) == 88, "struct stat");
 _Static_assert(sizeof(struct stat64) == 96, "struct stat64");
 _Static_assert(sizeof(struct stat64_time64) == 108, "struct stat with 64-bit time");
 
-// _STAT_VER of <sys/stat.h>
+// _STAT_VER of <sys/stat.h>: the first is the kernel's oldest layout, as it is.
+#define VERSION_KERNEL 1
 #define VERSION_LINUX 3
 
 struct place {
@@ -309,18 +310,29 @@ EXPORTED int __fstatat64_time64(int dirfd, const char *path, struct stat64_time6
 // Programs built with glibc before 2.33.
 #define VERSIONED(version, result) (version) == VERSION_LINUX ? (result) : (int)libc_result(-EINVAL)
 
+static int as_kernel(struct kernel_call call)
+{
+	return (int)libc_result(session_trapped(&call));
+}
+
 EXPORTED int __xstat(int version, const char *path, void *buffer)
 {
+	if (version == VERSION_KERNEL)
+		return as_kernel(KERNEL_CALL(__NR_stat, (long)path, (long)buffer));
 	return VERSIONED(version, stat(path, buffer));
 }
 
 EXPORTED int __lxstat(int version, const char *path, void *buffer)
 {
+	if (version == VERSION_KERNEL)
+		return as_kernel(KERNEL_CALL(__NR_lstat, (long)path, (long)buffer));
 	return VERSIONED(version, lstat(path, buffer));
 }
 
 EXPORTED int __fxstat(int version, int fd, void *buffer)
 {
+	if (version == VERSION_KERNEL)
+		return as_kernel(KERNEL_CALL(__NR_fstat, fd, (long)buffer));
 	return VERSIONED(version, fstat(fd, buffer));
 }
 
