@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_a_file_removed_outside_takes_its_record_along(any_probe: Probe, tree: P
 
         name = reborn(tree, make)
         assert (fake.owner(name), fake.mode(name)) == ((0, 0), stat.S_IFREG | 0o644)
+
+
+def test_a_file_that_was_seen_often_and_is_removed_outside_takes_its_record_along(
+    probes: Callable[[str], Probe], tree: Path
+) -> None:
+    """The shim looks at a birth time once, and from then on at the last change."""
+    with probes("x86-64-libc").session(tree) as fake:
+
+        def make(name: str) -> None:
+            (tree / name).touch(mode=0o644)
+            fake.chown(name, 5, 6)
+            end = (tree / name).stat().st_ctime + 2.5
+            while time.time() < end:
+                assert fake.owner(name) == (5, 6)
+
+        assert fake.owner(reborn(tree, make)) == (0, 0)
 
 
 def test_a_device_removed_outside_takes_its_record_along(fake: Session, tree: Path) -> None:

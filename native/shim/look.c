@@ -9,6 +9,8 @@
 
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include <linux/time.h>
+#include <linux/time_types.h>
 #include <stddef.h>
 
 static uint32_t retirements(const struct session_page *page)
@@ -65,10 +67,39 @@ struct look look_at(int dirfd, const char *path, struct stat *buffer, int flags)
 	return look;
 }
 
-// The record was found by device and inode number; is it of this very file? Asked of
-// the few that have one, at the price of a second call.
-static bool is_of_this_file(const struct session_page *page, const struct look *look,
-			    const struct stat *seen, const struct inode_record *record)
+// Files whose birth time was compared with their record's, by a fingerprint of both
+// and of the last change. A file of the same number that came later has changed later
+// too, so its fingerprint is another: unless within the clock's tick, so only files
+// that had last changed a while before are kept here.
+#define PROVEN 256
+#define SECONDS_BEFORE 2
+static _Atomic uint64_t proven[PROVEN];
+
+static uint64_t fingerprint(const struct stat *seen, const struct inode_record *record)
+{
+	const uint64_t words[] = {
+		seen->st_dev, seen->st_ino, seen->st_ctime, seen->st_ctime_nsec,
+		(uint64_t)record->identity.btime_sec, record->identity.btime_nsec,
+	};
+	uint64_t mixed = 0x9e3779b97f4a7c15u;
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		mixed = (mixed ^ words[i]) * 0xff51afd7ed558ccdu;
+		mixed ^= mixed >> 32;
+	}
+	return mixed;
+}
+
+static bool changed_long_ago(const struct stat *seen)
+{
+	struct __kernel_timespec now;
+	struct kernel_call call =
+		KERNEL_CALL(__NR_clock_gettime, CLOCK_REALTIME_COARSE, (long)&now);
+	return kernel_call_plain(&call) == 0 &&
+	       now.tv_sec - (int64_t)seen->st_ctime >= SECONDS_BEFORE;
+}
+
+static bool has_birth_time(const struct session_page *page, const struct look *look,
+			   const struct stat *seen, const struct inode_record *record)
 {
 	struct statx real;
 	const unsigned needed = STATX_INO | STATX_NLINK;
@@ -81,6 +112,23 @@ static bool is_of_this_file(const struct session_page *page, const struct look *
 	       (real.stx_mask & needed) == needed && real.stx_ino == seen->st_ino &&
 	       rules_dev(real.stx_dev_major, real.stx_dev_minor) == seen->st_dev &&
 	       rules_record_owner(record, &real) == RULES_THIS_FILE;
+}
+
+// The record was found by device and inode number; is it of this very file? Asked of
+// the few that have one, at the price of a second call.
+static bool is_of_this_file(const struct session_page *page, const struct look *look,
+			    const struct stat *seen, const struct inode_record *record)
+{
+	uint64_t mark = fingerprint(seen, record);
+	_Atomic uint64_t *slot = &proven[mark % PROVEN];
+	bool lasting = !(record->fields & INODE_RETIRED);
+	if (lasting && atomic_load_explicit(slot, memory_order_relaxed) == mark)
+		return true;
+	if (!has_birth_time(page, look, seen, record))
+		return false;
+	if (lasting && changed_long_ago(seen))
+		atomic_store_explicit(slot, mark, memory_order_relaxed);
+	return true;
 }
 
 static void show(const struct inode_record *record, bool unknown_is_real, struct stat *buffer)
