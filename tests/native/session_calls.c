@@ -2,9 +2,11 @@
 //
 // What session_run runs: threads and processes that make every native call at
 // once, on files of their own and on one that all share, and check what they see.
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,9 +75,30 @@ static int wrong_calls(void)
 	return 0;
 }
 
+// A program that no loader here can take makes the supervisor change LD_PRELOAD, and
+// the next one makes it change that back.
+static int executions(unsigned worker)
+{
+	char name[100], *argv[] = {name, NULL};
+	Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64},
+			     .e_type = ET_EXEC, .e_machine = EM_AARCH64};
+	pid_t child;
+	int status;
+	snprintf(name, sizeof(name), "%s/foreign-%u", directory, worker);
+	int fd = open(name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755);
+	EXPECT(fd >= 0 && write(fd, &header, sizeof(header)) == sizeof(header) && close(fd) == 0);
+	EXPECT(posix_spawn(&child, name, NULL, NULL, argv, environ) == ENOEXEC);
+	EXPECT(posix_spawn(&child, "/missing", NULL, NULL, argv, environ) == ENOENT);
+	EXPECT(posix_spawn(&child, "/bin/true", NULL, NULL, argv, environ) == 0);
+	EXPECT(waitpid(child, &status, 0) == child && status == 0);
+	return unlink(name);
+}
+
 static void *work(void *number)
 {
 	unsigned worker = (unsigned)(size_t)number;
+	if (executions(worker))
+		return (void *)1;
 	for (unsigned round = 0; round < ROUNDS; round++)
 		if (own_file(worker, round) || wrong_calls() || getuid() != 0)
 			return (void *)1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole run without Python, for sanitizer builds: session_run FILTER COMMAND...
+// A whole run without Python, for sanitizer builds: session_run FILTER SHIM COMMAND...
+// SHIM may be "" for none.
 // Calls that have a Python handler are left to the kernel. Exits as COMMAND does.
 #include "control.h"
 #include "launch.h"
@@ -35,7 +36,7 @@ static size_t read_filter(const char *name, char *bytes, size_t room)
 }
 
 // The supervisor's part, in a process of its own as in a real run.
-static int supervise_command(const struct launch_plan *plan, int control)
+static int supervise_command(const struct launch_plan *plan, const char *shim, int control)
 {
 	sigset_t all;
 	sigfillset(&all);
@@ -48,6 +49,7 @@ static int supervise_command(const struct launch_plan *plan, int control)
 		fprintf(stderr, "session_create: %d\n", error);
 		return 1;
 	}
+	preload_init(&session.preload, *shim ? shim : NULL);
 	session.python = leave_to_kernel;
 	session.control = control;
 	session_publish(&session, PLACEHOLDER_PASS, false);
@@ -79,17 +81,19 @@ int main(int argc, char **argv)
 {
 	static char filter[4096 * 8];
 	int ends[2], supervisor_status;
-	if (argc < 3 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+	if (argc < 4 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return 125;
+	if (*argv[2])
+		setenv("LD_PRELOAD", argv[2], 1);
 	struct launch_plan plan = {
-		.argv = argv + 2,
+		.argv = argv + 3,
 		.envp = environ,
 		.filter = filter,
 		.filter_size = read_filter(argv[1], filter, sizeof(filter)),
 	};
 	pid_t supervisor = fork();
 	if (supervisor == 0)
-		return supervise_command(&plan, ends[0]);
+		return supervise_command(&plan, argv[2], ends[0]);
 	close(ends[0]);
 	int status = command_status(ends[1]);
 	if (waitpid(supervisor, &supervisor_status, 0) < 0 || supervisor_status != 0)
