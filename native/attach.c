@@ -73,6 +73,15 @@ static bool is_sandboxed(const struct request *request)
 	return sandboxed;
 }
 
+static void install(struct outcome *outcome, int fd)
+{
+	outcome_result(outcome, fd < 0 ? -EBADF : 0);
+	if (fd < 0)
+		return;
+	outcome->kind = OUTCOME_INSTALL_FD;
+	outcome->value = fd;
+}
+
 bool attach_by_stat(struct request *request, struct outcome *outcome)
 {
 	const struct syscall_row *row = request->row;
@@ -81,12 +90,10 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 		return false;
 	switch ((int)request->args[position]) {
 	case ATTACH_TABLE:
-		if (request->session->memory_reader < 0) {
-			outcome_result(outcome, -EBADF);
-			return true;
-		}
-		outcome_value(outcome, request->session->memory_reader);
-		outcome->kind = OUTCOME_INSTALL_FD;
+		install(outcome, request->session->memory_reader);
+		return true;
+	case ATTACH_LOOKS:
+		install(outcome, request->session->looks_fd);
 		return true;
 	case ATTACH_SANDBOXED:
 		outcome_value(outcome, is_sandboxed(request));

@@ -19,6 +19,7 @@
 // shim, which may find itself behind a filter of others: a loader has just had
 // to look at a descriptor itself, so this call is one that they let through.
 #define ATTACH_TABLE (-0x0a3f0003)     // installs and returns a descriptor of the shared memory
+#define ATTACH_LOOKS (-0x0a3f0005)     // the same for looks.h, to be written
 #define ATTACH_SANDBOXED (-0x0a3f0004) // 1 if any thread has a filter beside ours, else 0
 
 struct outcome;

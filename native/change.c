@@ -24,12 +24,25 @@ static int copy_up(struct subject *subject)
 	return resolve_attributes(subject->fd, &subject->real);
 }
 
+// What the shim has seen, where it has sent that along: looks.h. A program that sends
+// something else deceives nobody but itself.
+static bool take_look(const struct request *request, struct statx *real_ret)
+{
+	const struct session *session = request->session;
+	uint64_t number = looks_number(session->page->pass, request->args[1], request->args[5]);
+	if (request->narrow || number == 0 || number > LOOKS || !session->looks)
+		return false;
+	*real_ret = session->looks[number - 1].attributes;
+	return true;
+}
+
 // Whether looking at the file is enough, because the mount is known. Pinning it
 // takes three more system calls.
 static bool look(struct request *request, struct subject *subject, struct mount_facts *facts_ret)
 {
-	return resolve_statx(request, request_flags(request), RESOLVE_ATTRIBUTES,
-			     &subject->real) == 0 &&
+	return (take_look(request, &subject->real) ||
+		resolve_statx(request, request_flags(request), RESOLVE_ATTRIBUTES,
+			      &subject->real) == 0) &&
 	       notification_valid(request) &&
 	       mounts_known(request->session, &subject->real, facts_ret) &&
 	       !needs_copy_up(request->session, facts_ret, &subject->real);

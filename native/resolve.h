@@ -6,6 +6,7 @@
 #define FSC_RESOLVE_H
 
 #include "request.h"
+#include "rules.h"
 
 #include <limits.h>
 #include <linux/stat.h>
@@ -63,7 +64,7 @@ bool resolve_may_act(const struct request *request);
 
 // The attributes every rule needs, of a pinned file. Returns 0 or -errno.
 int resolve_attributes(int fd, struct statx *real_ret);
-#define RESOLVE_ATTRIBUTES (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+#define RESOLVE_ATTRIBUTES RULES_CHANGE_ATTRIBUTES
 
 // Whether the descriptor in the row's fd argument was opened with O_PATH, which
 // fchown(2) and fchmod(2) answer with EBADF.

@@ -17,6 +17,9 @@
 #define RULES_ATTRIBUTES                                                                          \
 	(STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_GID | STATX_INO | STATX_BTIME)
 
+// What a change of the file needs to know beside.
+#define RULES_CHANGE_ATTRIBUTES (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+
 #define RULES_TYPE_MASK 0170000u
 #define RULES_MODE_MASK 0007777u
 

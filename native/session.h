@@ -5,6 +5,7 @@
 #define FSC_SESSION_H
 
 #include "inode_table.h"
+#include "looks.h"
 #include "preload.h"
 #include "session_page.h"
 
@@ -33,6 +34,8 @@ struct session {
 	int memory;   // the memfd of page and table, or -1: they are private
 	int memory_reader; // the same for reading only, to be given to targets
 	size_t memory_size;
+	int looks_fd; // the memfd of looks, or -1: there are none
+	struct look_place *looks;
 	struct session_page *page;
 	struct inode_table table;
 	pthread_mutex_t table_writer;

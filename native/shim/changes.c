@@ -29,14 +29,28 @@
 		(int)libc_result(session_trapped(&call));                                         \
 	})
 
+#define CHANGE_OWNER(dirfd, path, flags, ...)                                                     \
+	({                                                                                        \
+		struct kernel_call call = KERNEL_CALL(__VA_ARGS__);                               \
+		(int)libc_result(session_trapped_with_look(&call, dirfd, path, flags));           \
+	})
+
 EXPORTED int chown(const char *path, unsigned uid, unsigned gid)
 {
-	return CHANGE(NR_WIDE_IDS(chown), (long)path, (long)uid, (long)gid);
+	return CHANGE_OWNER(AT_FDCWD, path, 0, NR_WIDE_IDS(chown), (long)path, (long)uid,
+			    (long)gid);
 }
 
 EXPORTED int lchown(const char *path, unsigned uid, unsigned gid)
 {
-	return CHANGE(NR_WIDE_IDS(lchown), (long)path, (long)uid, (long)gid);
+	return CHANGE_OWNER(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, NR_WIDE_IDS(lchown), (long)path,
+			    (long)uid, (long)gid);
+}
+
+EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
+{
+	return CHANGE_OWNER(dirfd, path, flags, __NR_fchownat, dirfd, (long)path, (long)uid,
+			    (long)gid, flags);
 }
 
 // musl changes what a descriptor opened with O_PATH stands for by way of /proc, where
@@ -65,13 +79,8 @@ EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
 	char link[LINK_ROOM];
 	struct kernel_call call =
 		KERNEL_CALL(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
-	long returned = session_trapped(&call);
+	long returned = session_trapped_with_look(&call, fd, "", AT_EMPTY_PATH);
 	return has_link(fd, returned, link) ? chown(link, uid, gid) : (int)libc_result(returned);
-}
-
-EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
-{
-	return CHANGE(__NR_fchownat, dirfd, (long)path, (long)uid, (long)gid, flags);
 }
 
 EXPORTED int chmod(const char *path, unsigned mode)

@@ -61,9 +61,9 @@ const struct session_page *session_attached(void)
 								 memory_order_relaxed);
 }
 
-static void unmap(long address, size_t size)
+void session_unmap(void *address, size_t size)
 {
-	struct kernel_call call = KERNEL_CALL(__NR_munmap, address, (long)size);
+	struct kernel_call call = KERNEL_CALL(__NR_munmap, (long)address, (long)size);
 	kernel_call_plain(&call);
 }
 
@@ -80,10 +80,9 @@ static bool map_next(int step)
 		atomic_store_explicit(&no_more, true, memory_order_relaxed);
 		return false;
 	}
-	unsigned char *none = NULL;
-	if (!atomic_compare_exchange_strong(&mappings[step + 1], &none,
-					    (unsigned char *)(uintptr_t)address))
-		unmap(address, mapping_size(step + 1)); // another thread was quicker
+	unsigned char *none = NULL, *larger = (unsigned char *)(uintptr_t)address;
+	if (!atomic_compare_exchange_strong(&mappings[step + 1], &none, larger))
+		session_unmap(larger, mapping_size(step + 1)); // another thread was quicker
 	int expected = step;
 	atomic_compare_exchange_strong(&top, &expected, step + 1);
 	return true;
@@ -146,31 +145,33 @@ bool session_may_look(const struct session_page *page)
 	return true;
 }
 
-static void attach_to(unsigned char *base)
+void *session_map(int question, size_t size, int protection)
 {
-	const struct session_page *page = (const struct session_page *)base;
-	struct inode_table table;
-	size_t size = mapping_size(0);
-	if (atomic_load_explicit(&page->magic, memory_order_acquire) != SESSION_PAGE_MAGIC ||
-	    inode_table_attach(&table, base + SESSION_PAGE_BYTES, size - SESSION_PAGE_BYTES) != 0) {
-		unmap((long)base, size);
-		return;
-	}
-	atomic_store_explicit(&mappings[0], base, memory_order_relaxed);
-	atomic_store_explicit(&top, 0, memory_order_release);
+	long fd = ask(question);
+	if (fd < 0)
+		return NULL;
+	// Six arguments, of which the last is 0 anyway.
+	struct kernel_call call =
+		KERNEL_CALL(NR_MMAP, 0, (long)size, protection, MAP_SHARED, fd);
+	long address = kernel_call_plain(&call);
+	call = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&call);
+	return failed(address) ? NULL : (void *)(uintptr_t)address;
 }
 
 __attribute__((constructor)) static void attach(void)
 {
-	long fd = ask(ATTACH_TABLE);
-	if (fd < 0)
+	size_t size = mapping_size(0);
+	unsigned char *base = session_map(ATTACH_TABLE, size, PROT_READ);
+	if (!base)
 		return;
-	// Six arguments, of which the last is 0 anyway.
-	struct kernel_call call =
-		KERNEL_CALL(NR_MMAP, 0, (long)mapping_size(0), PROT_READ, MAP_SHARED, fd);
-	long address = kernel_call_plain(&call);
-	call = KERNEL_CALL(__NR_close, fd);
-	kernel_call_plain(&call);
-	if (!failed(address))
-		attach_to((unsigned char *)(uintptr_t)address);
+	const struct session_page *page = (const struct session_page *)base;
+	struct inode_table table;
+	if (atomic_load_explicit(&page->magic, memory_order_acquire) != SESSION_PAGE_MAGIC ||
+	    inode_table_attach(&table, base + SESSION_PAGE_BYTES, size - SESSION_PAGE_BYTES) != 0) {
+		session_unmap(base, size);
+		return;
+	}
+	atomic_store_explicit(&mappings[0], base, memory_order_relaxed);
+	atomic_store_explicit(&top, 0, memory_order_release);
 }

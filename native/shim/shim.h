@@ -20,6 +20,7 @@
 #include "session_page.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -53,6 +54,16 @@ bool session_may_look(const struct session_page *page);
 // Makes the call as libc would. It traps, and may be interrupted before the
 // supervisor has received it, even where the call never fails with EINTR.
 long session_trapped(const struct kernel_call *call);
+
+// The same for a change of the file's owner, of which the supervisor need only know
+// what the file looks like (looks.c). flags: those with which the call finds it.
+long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
+			       int flags);
+
+// Maps memory that the supervisor shares. question: ATTACH_TABLE, ATTACH_LOOKS. NULL
+// where that cannot be.
+void *session_map(int question, size_t size, int protection);
+void session_unmap(void *address, size_t size);
 
 // ---- attributes (look.c) ----
 
