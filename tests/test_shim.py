@@ -39,6 +39,11 @@ INTERPOSED = {
     "__fxstatat", "__fxstatat64", "__lxstat", "__lxstat64", "__xmknod", "__xmknodat", "__xstat",
     "__xstat64",
 }  # fmt: skip
+FTS = {
+    f"{prefix}_{name}"
+    for prefix in ("fts", "fts64")
+    for name in ("open", "read", "children", "set", "close")
+}
 TIME64 = {"__stat64_time64", "__lstat64_time64", "__fstat64_time64", "__fstatat64_time64"}
 
 Programs = Callable[[str], Path]
@@ -118,8 +123,11 @@ def test_the_object_needs_no_library_and_defines_only_what_it_interposes(abi: st
     if not shim.exists():
         pytest.skip("built by a compiler that makes no i386 objects")
     found = symbols(shim)
-    assert found.pop("w") == {"__errno_location", "gnu_get_libc_version"}
-    assert found == {"T": INTERPOSED | (TIME64 if abi == "i386" else set())}
+    libc = {"__errno_location", "gnu_get_libc_version"}
+    if abi == "x86-64":  # for fts(3)
+        libc |= {"malloc", "free", "qsort", "dlsym", "dladdr", "dlopen"}
+    assert found.pop("w") == libc
+    assert found == {"T": INTERPOSED | (TIME64 if abi == "i386" else FTS)}
     dynamic = bare([need("readelf", "binutils"), "-dW", shim]).stdout
     assert "NEEDED" not in dynamic
     assert "TEXTREL" not in dynamic
@@ -152,6 +160,12 @@ def test_outside_of_a_session_it_steps_aside(program: Path, tmp_path: Path) -> N
 
 def test_looks_are_answered_without_the_supervisor(program: Path, tmp_path: Path) -> None:
     keeps([program, "alone", "plain", "recorded"], tmp_path)
+
+
+def test_a_walk_needs_no_supervisor_for_its_looks(program64: Path, tmp_path: Path) -> None:
+    before = "mkdir -p walk/dir; touch walk/dir/file; mknod walk/disk b 8 1;"
+    before += "chown 5:6 walk/dir/file walk/disk;"
+    keeps([program64, "walk", "walk"], tmp_path, before=before)
 
 
 def test_errno_is_set_on_failure_only(program: Path, tmp_path: Path) -> None:

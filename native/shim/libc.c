@@ -13,9 +13,14 @@ long libc_result(long returned)
 {
 	if ((unsigned long)returned < (unsigned long)-ERRNO_MOST)
 		return returned;
-	if (__errno_location)
-		*__errno_location() = (int)-returned;
+	libc_set_errno((int)-returned);
 	return -1;
+}
+
+void libc_set_errno(int error)
+{
+	if (__errno_location)
+		*__errno_location() = error;
 }
 
 static unsigned read_number(const char **text)

@@ -26,6 +26,10 @@ struct look {
 long look_stat(const struct look *look, struct stat *buffer);
 
 struct look look_at(int dirfd, const char *path, struct stat *buffer, int flags);
+
+// stat(2), lstat(2), fstat(2) (stat_x86_64.c). Return 0 or -errno.
+long look_path(const char *path, struct stat *buffer, int flags);
+long look_descriptor(int fd, struct stat *buffer);
 #endif
 
 #endif

@@ -8,7 +8,8 @@
 // It lives in other people's programs, so:
 //  - no libc: it is linked against nothing, and works under every one;
 //  - no allocation, no lock, no thread-local storage: it is called in signal
-//    handlers, between vfork() and exec, and from any number of threads;
+//    handlers, between vfork() and exec, and from any number of threads (but for
+//    fts(3), which no libc allows there);
 //  - errno is set on failure only;
 //  - it makes the calls that libc would make, by the same numbers, and further ones
 //    (session_may_look()) only where no filter of the program's own can object.
@@ -38,6 +39,8 @@ enum libc_style libc_style(void);
 
 // Turns what the kernel returned into what a C function does, with errno.
 long libc_result(long returned);
+
+void libc_set_errno(int error);
 
 // ---- the session (session.c) ----
 

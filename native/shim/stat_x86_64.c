@@ -13,28 +13,28 @@
 #define VERSION_KERNEL 0
 #define VERSION_LINUX 1
 
-static int at(int dirfd, const char *path, struct stat *buffer, int flags)
+static long at(int dirfd, const char *path, struct stat *buffer, int flags)
 {
 	struct look look = look_at(dirfd, path, buffer, flags);
-	return (int)libc_result(look_stat(&look, buffer));
+	return look_stat(&look, buffer);
 }
 
-static int by_path(const char *path, struct stat *buffer, int flags)
+long look_path(const char *path, struct stat *buffer, int flags)
 {
 	if (libc_style() != LIBC_GLIBC_OLD)
 		return at(AT_FDCWD, path, buffer, flags);
 	struct look look = {.dirfd = AT_FDCWD, .path = path, .flags = flags};
 	look.call = KERNEL_CALL(flags ? __NR_lstat : __NR_stat, (long)path, (long)buffer);
-	return (int)libc_result(look_stat(&look, buffer));
+	return look_stat(&look, buffer);
 }
 
-static int by_descriptor(int fd, struct stat *buffer)
+long look_descriptor(int fd, struct stat *buffer)
 {
 	if (libc_style() == LIBC_GLIBC_AT)
-		return fd < 0 ? (int)libc_result(-EBADF) : at(fd, "", buffer, AT_EMPTY_PATH);
+		return fd < 0 ? -EBADF : at(fd, "", buffer, AT_EMPTY_PATH);
 	struct look look = {.dirfd = fd, .path = "", .flags = AT_EMPTY_PATH};
 	look.call = KERNEL_CALL(__NR_fstat, fd, (long)buffer);
-	return (int)libc_result(look_stat(&look, buffer));
+	return look_stat(&look, buffer);
 }
 
 static bool is_known(int version)
@@ -44,43 +44,43 @@ static bool is_known(int version)
 
 EXPORTED int stat(const char *path, struct stat *buffer)
 {
-	return by_path(path, buffer, 0);
+	return (int)libc_result(look_path(path, buffer, 0));
 }
 
 EXPORTED int lstat(const char *path, struct stat *buffer)
 {
-	return by_path(path, buffer, AT_SYMLINK_NOFOLLOW);
+	return (int)libc_result(look_path(path, buffer, AT_SYMLINK_NOFOLLOW));
 }
 
 EXPORTED int fstat(int fd, struct stat *buffer)
 {
-	return by_descriptor(fd, buffer);
+	return (int)libc_result(look_descriptor(fd, buffer));
 }
 
 EXPORTED int fstatat(int dirfd, const char *path, struct stat *buffer, int flags)
 {
-	return at(dirfd, path, buffer, flags);
+	return (int)libc_result(at(dirfd, path, buffer, flags));
 }
 
 EXPORTED int __xstat(int version, const char *path, struct stat *buffer)
 {
-	return is_known(version) ? by_path(path, buffer, 0) : (int)libc_result(-EINVAL);
+	return (int)libc_result(is_known(version) ? look_path(path, buffer, 0) : -EINVAL);
 }
 
 EXPORTED int __lxstat(int version, const char *path, struct stat *buffer)
 {
-	return is_known(version) ? by_path(path, buffer, AT_SYMLINK_NOFOLLOW)
-				 : (int)libc_result(-EINVAL);
+	return (int)libc_result(
+		is_known(version) ? look_path(path, buffer, AT_SYMLINK_NOFOLLOW) : -EINVAL);
 }
 
 EXPORTED int __fxstat(int version, int fd, struct stat *buffer)
 {
-	return is_known(version) ? by_descriptor(fd, buffer) : (int)libc_result(-EINVAL);
+	return (int)libc_result(is_known(version) ? look_descriptor(fd, buffer) : -EINVAL);
 }
 
 EXPORTED int __fxstatat(int version, int dirfd, const char *path, struct stat *buffer, int flags)
 {
-	return is_known(version) ? at(dirfd, path, buffer, flags) : (int)libc_result(-EINVAL);
+	return (int)libc_result(is_known(version) ? at(dirfd, path, buffer, flags) : -EINVAL);
 }
 
 EXPORTED int statx(int dirfd, const char *restrict path, int flags, unsigned mask,

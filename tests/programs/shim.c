@@ -5,6 +5,9 @@
 // a line that says what the machine lacks.
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__GLIBC__) && defined(__x86_64__)
+#include <fts.h>
+#endif
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -129,6 +132,30 @@ static void alone(char **argv)
 	EXPECT(ids == 0 && may == 0 && renamed == 0 && unlinked == 0);
 	EXPECT(access("renamed", F_OK) < 0 && errno == ENOENT);
 }
+
+#if defined(__GLIBC__) && defined(__x86_64__)
+static int sum_of_owners(char *directory)
+{
+	char *roots[] = {directory, NULL};
+	int sum = 0;
+	FTS *walk = fts_open(roots, FTS_PHYSICAL, NULL);
+	for (FTSENT *entry; walk && (entry = fts_read(walk));)
+		sum += entry->fts_info == FTS_DP ? 0 : (int)entry->fts_statp->st_uid;
+	return walk && fts_close(walk) == 0 ? sum : -1;
+}
+
+// walk DIRECTORY: the same for fts(3). It has two recorded files, one of them a device.
+static void walks(char **argv)
+{
+	EXPECT(is_shimmed());
+	signal(SIGALRM, give_up);
+	alarm(10);
+	stop_supervisor();
+	int sum = sum_of_owners(argv[0]);
+	continue_supervisor();
+	EXPECT(sum == 2 * OWNER);
+}
+#endif
 
 // errno PATH
 static void keeps_errno(char **argv)
@@ -434,6 +461,9 @@ int main(int argc, char **argv)
 		void (*check)(char **);
 	} promises[] = {
 		{"alone", 2, alone},
+#if defined(__GLIBC__) && defined(__x86_64__)
+		{"walk", 1, walks},
+#endif
 		{"errno", 1, keeps_errno},
 #ifdef __x86_64__
 		{"cleared", 1, cleared},
