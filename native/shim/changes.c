@@ -79,7 +79,9 @@ EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
 	char link[LINK_ROOM];
 	struct kernel_call call =
 		KERNEL_CALL(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
-	long returned = session_trapped_with_look(&call, fd, "", AT_EMPTY_PATH);
+	// To statx(2), AT_FDCWD is a directory; here it is no descriptor.
+	long returned = fd < 0 ? session_trapped(&call)
+			       : session_trapped_with_look(&call, fd, "", AT_EMPTY_PATH);
 	return has_link(fd, returned, link) ? chown(link, uid, gid) : (int)libc_result(returned);
 }
 
