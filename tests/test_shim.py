@@ -192,6 +192,10 @@ def test_many_threads_may_look_at_once(programs: Programs, build: str, tmp_path:
     keeps([programs(build), "threads", count, "plain", "recorded"], tmp_path)
 
 
+def test_many_threads_may_change_owners_at_once(program: Path, tmp_path: Path) -> None:
+    keeps([program, "owners"], tmp_path)
+
+
 def test_records_beyond_the_first_mapping_are_found(program: Path, tmp_path: Path) -> None:
     keeps([program, "grow", "15500", "0"], tmp_path)
 

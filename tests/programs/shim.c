@@ -282,6 +282,45 @@ static void threads(char **argv)
 	}
 }
 
+#define CHANGERS 200
+#define CHANGES 50
+
+static void *change_in_thread(void *argument)
+{
+	char name[32];
+	unsigned number = (unsigned)(size_t)argument;
+	struct stat st;
+	snprintf(name, sizeof(name), "own%u", number);
+	int fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+	pthread_barrier_wait(&all_there);
+	for (unsigned i = 1; i <= CHANGES; i++) {
+		int done = i % 3 == 0   ? fchown(fd, number, i)
+			   : i % 3 == 1 ? chown(name, number, i)
+					: fchownat(AT_FDCWD, name, number, i, 0);
+		if (done != 0 || lstat(name, &st) != 0 || st.st_uid != number || st.st_gid != i)
+			return argument;
+	}
+	return close(fd) == 0 ? NULL : argument;
+}
+
+// owners: more threads than there are places for looks change owners at once, each
+// those of its own file.
+static void owners(char **argv)
+{
+	pthread_t ids[CHANGERS];
+	pthread_attr_t attributes;
+	(void)argv;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 64 << 10);
+	pthread_barrier_init(&all_there, NULL, CHANGERS);
+	for (size_t i = 0; i < CHANGERS; i++)
+		EXPECT(pthread_create(&ids[i], &attributes, change_in_thread, (void *)(i + 1)) == 0);
+	for (size_t i = 0; i < CHANGERS; i++) {
+		void *wrong;
+		EXPECT(pthread_join(ids[i], &wrong) == 0 && !wrong);
+	}
+}
+
 static size_t mapped_bytes(void)
 {
 	char line[1024];
@@ -471,6 +510,7 @@ int main(int argc, char **argv)
 #endif
 		{"vfork", 2, after_vfork},
 		{"threads", 3, threads},
+		{"owners", 0, owners},
 		{"grow", 2, grow},
 		{"sandbox", 2, sandbox},
 		{"sandboxed", 1, sandboxed},
