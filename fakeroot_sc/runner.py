@@ -22,12 +22,14 @@ def run(
     args: Sequence[str | os.PathLike[str]],
     *,
     unknown_is_real: bool = False,
+    shim: bool = True,
     **kwargs: Any,
 ) -> subprocess.CompletedProcess[Any]:
     """Runs a command as fake root and waits for it, as :func:`subprocess.run` would.
 
     ``args`` is the command and its arguments; a shell is ``["sh", "-c", script]``.
-    With ``unknown_is_real`` files keep their real owners until they are changed.
+    With ``unknown_is_real`` files keep their real owners until they are changed,
+    without ``shim`` all calls go to the supervisor.
     All other keyword arguments are those of :func:`subprocess.run`, and so are the
     result (its ``args`` are the ones given here) and the exceptions.  A command
     that a signal ended has ``returncode`` 128 + n; 125 says that fakeroot-sc
@@ -37,7 +39,7 @@ def run(
         raise TypeError("args must be a list: for a shell command, ['sh', '-c', args]")
     if kwargs.get("shell") or kwargs.get("executable"):
         raise TypeError("shell and executable are not supported: put them into args")
-    options = ["-u"] if unknown_is_real else []
+    options = ["-u"] * unknown_is_real + ["--no-shim"] * (not shim)
     try:
         done = subprocess.run(
             command([*options, "--", *[os.fspath(argument) for argument in args]]), **kwargs

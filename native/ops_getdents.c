@@ -99,7 +99,7 @@ static void read_listing(struct request *request, struct listing *listing)
 	size_t room = (uint32_t)request->args[request->row->size];
 	if (room > LISTING_MOST)
 		room = LISTING_MOST;
-	listing->bytes = malloc(room ? room : 1);
+	listing->bytes = calloc(1, room ? room : 1);
 	listing->size = listing->bytes ? syscall(layout->number, listing->fd, listing->bytes, room)
 				       : -1;
 	if (listing->size < 0)

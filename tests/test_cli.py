@@ -365,6 +365,11 @@ def test_run_shows_real_owners_if_asked(tmp_path: Path) -> None:
     assert call_run(code.format(False), tmp_path) == "0\n"
 
 
+def test_run_goes_without_the_shim_if_asked(tmp_path: Path) -> None:
+    code = "run(['sh', '-c', 'stat -c %u . $LD_PRELOAD'], shim=False, stdout=-1).stdout.decode()"
+    assert call_run(code, tmp_path) == "0\n"
+
+
 RAISES = """
 import subprocess, sys
 from fakeroot_sc import run
