@@ -42,7 +42,7 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
             variant=variant,
             command=[scratch.program("clock"), "1", *command],
             before=lambda: shutil.rmtree(copy, ignore_errors=True),
-            check_command=["sh", "-c", f'"$@" && {lists}', "sh", *command],
+            check_command=["sh", "-c", f'"$@" || exit; {lists}', "sh", *command],
             check=_check(tool.owner_seen(scratch), files),
             cannot="" if shutil.which(command[0]) else f"apt install {command[0]}",
         )
