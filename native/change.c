@@ -29,11 +29,15 @@ static int copy_up(struct subject *subject)
 static bool take_look(const struct request *request, struct statx *real_ret)
 {
 	const struct session *session = request->session;
-	uint64_t number = looks_number(session->page->pass, request->args[1], request->args[5]);
-	if (request->narrow || number == 0 || number > LOOKS || !session->looks)
+	uint64_t name = looks_mix(session->page->pass, request->args[1], request->args[5]);
+	uint32_t index = (uint32_t)name, ticket = (uint32_t)(name >> 32);
+	if (request->narrow || index >= LOOKS || ticket == 0 || !session->looks)
 		return false;
-	*real_ret = session->looks[number - 1].attributes;
-	return true;
+	const struct look_place *place = &session->looks[index];
+	if (atomic_load(&place->ticket) != ticket)
+		return false;
+	*real_ret = place->attributes;
+	return atomic_load(&place->ticket) == ticket;
 }
 
 // Whether looking at the file is enough, because the mount is known. Pinning it

@@ -35,38 +35,44 @@ static struct look_place *join(void)
 	return known;
 }
 
+struct taken {
+	struct look_place *place; // NULL: none was free
+	uint64_t name;
+};
+
 // Threads have stacks of their own, so they begin to search at different places.
-static uint64_t take_place(struct look_place *all)
+static struct taken take_place(struct look_place *all)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0) >> 12;
+	uint32_t ticket = (uint32_t)__builtin_ia32_rdtsc() | 1;
 	for (unsigned i = 0; i < TRIES; i++) {
-		unsigned index = (unsigned)(here * 31 + i) % LOOKS;
+		uint32_t index = (uint32_t)(here * 31 + i) % LOOKS;
 		uint32_t is_free = 0;
-		if (atomic_compare_exchange_strong(&all[index].taken, &is_free, 1))
-			return index + 1;
+		if (atomic_compare_exchange_strong(&all[index].ticket, &is_free, ticket))
+			return (struct taken){&all[index], looks_name(index, ticket)};
 	}
-	return 0;
+	return (struct taken){NULL, 0};
 }
 
-static void leave_place(struct look_place *all, uint64_t number)
+static void leave_place(const struct taken *taken)
 {
-	atomic_store_explicit(&all[number - 1].taken, 0, memory_order_release);
+	atomic_store_explicit(&taken->place->ticket, 0, memory_order_release);
 }
 
-// Returns 0 where the supervisor has to look by itself.
-static uint64_t look(const struct session_page *page, struct look_place *all, int dirfd,
-		     const char *path, int flags)
+// Takes a place and fills it. Returns none where the supervisor has to look by itself.
+static struct taken look(const struct session_page *page, struct look_place *all, int dirfd,
+			 const char *path, int flags)
 {
-	uint64_t number = take_place(all);
-	if (!number)
-		return 0;
+	struct taken taken = take_place(all);
+	if (!taken.place)
+		return taken;
 	struct kernel_call call = KERNEL_CALL(__NR_statx, dirfd, (long)path, flags,
 					      RULES_CHANGE_ATTRIBUTES,
-					      (long)&all[number - 1].attributes);
+					      (long)&taken.place->attributes);
 	if (kernel_call_passed(&call, page->pass) == 0)
-		return number;
-	leave_place(all, number);
-	return 0;
+		return taken;
+	leave_place(&taken);
+	return (struct taken){NULL, 0};
 }
 
 long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
@@ -76,12 +82,14 @@ long session_trapped_with_look(const struct kernel_call *call, int dirfd, const 
 	// statx(2) takes NULL for an empty path (Linux 6.11), no change does.
 	bool may = page && path && session_may_look(page);
 	struct look_place *all = may ? join() : NULL;
-	uint64_t number = all ? look(page, all, dirfd, path, flags) : 0;
-	if (!number)
+	struct taken taken = {NULL, 0};
+	if (all)
+		taken = look(page, all, dirfd, path, flags);
+	if (!taken.place)
 		return session_trapped(call);
 	uint64_t second = (uint64_t)call->args[1];
-	long returned = kernel_call_with(call, looks_number(page->pass, second, number));
-	leave_place(all, number);
+	long returned = kernel_call_with(call, looks_mix(page->pass, second, taken.name));
+	leave_place(&taken);
 	return returned == -EINTR ? session_trapped(call) : returned;
 }
 
