@@ -86,7 +86,8 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 {
 	const struct syscall_row *row = request->row;
 	int position = row->fd >= 0 ? row->fd : row->dirfd;
-	if (position < 0 || request->args[row->buffer] != 0)
+	if (position < 0 ||
+	    (row->path >= 0 && request->args[row->path] != request->args[row->buffer]))
 		return false;
 	switch ((int)request->args[position]) {
 	case ATTACH_TABLE:
@@ -95,10 +96,18 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 	case ATTACH_LOOKS:
 		install(outcome, request->session->looks_fd);
 		return true;
-	case ATTACH_SANDBOXED:
-		outcome_value(outcome, is_sandboxed(request));
-		return true;
 	default:
 		return false;
 	}
+}
+
+bool attach_by_any(struct request *request, struct outcome *outcome)
+{
+	uint64_t question = (uint64_t)ATTACH_SANDBOXED;
+	if (request->narrow)
+		question = (uint32_t)question;
+	if (request->args[0] != question || request->args[1] != question)
+		return false;
+	outcome_value(outcome, is_sandboxed(request));
+	return true;
 }

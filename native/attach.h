@@ -15,19 +15,26 @@
 #define ATTACH_QUERY (-0x0a3f0001)  // list ignored: answers ATTACH_VERSION
 #define ATTACH_MEMORY (-0x0a3f0002) // list: 8 bytes, which come back inverted
 
-// As the descriptor of a stat call, with NULL for the buffer, else EBADF. For the
-// shim, which may find itself behind a filter of others: a loader has just had
-// to look at a descriptor itself, so this call is one that they let through.
-#define ATTACH_TABLE (-0x0a3f0003)     // installs and returns a descriptor of the shared memory
-#define ATTACH_LOOKS (-0x0a3f0005)     // the same for looks.h, to be written
-#define ATTACH_SANDBOXED (-0x0a3f0004) // 1 if any thread has a filter beside ours, else 0
+// As the descriptor of a stat call, else EBADF, with one empty string for both its
+// path and its buffer, which checkers of memory (valgrind) want to see. For the shim,
+// which may find itself behind a filter of others: a loader has just had to look at
+// a descriptor itself, so this call is one that they let through.
+#define ATTACH_TABLE (-0x0a3f0003) // installs and returns a descriptor of the shared memory
+#define ATTACH_LOOKS (-0x0a3f0004) // the same for looks.h, to be written
+
+// As the first two arguments of any call that the shim makes in libc's place, else
+// EFAULT or EBADF: the address is the kernel's, also to i386. Answers 1 if any thread has
+// a filter beside ours, else 0. Such a filter may kill for every other number. As a
+// mode it makes access() trap.
+#define ATTACH_SANDBOXED (-0x1a3c)
 
 struct outcome;
 struct request;
 
-// Whether the request, getgroups or a stat call, is one of these; if so, decides
-// its outcome.
+// Whether the request, getgroups, a stat call or any that the shim makes, is one of
+// these; if so, decides its outcome.
 bool attach_by_getgroups(struct request *request, struct outcome *outcome);
 bool attach_by_stat(struct request *request, struct outcome *outcome);
+bool attach_by_any(struct request *request, struct outcome *outcome);
 
 #endif

@@ -5,6 +5,7 @@
 //
 // A directory on the way that the real user cannot search stays closed: what is
 // behind it cannot be looked at, and the kernel refuses it.
+#include "attach.h"
 #include "glance.h"
 #include "mounts.h"
 #include "resolve.h"
@@ -91,6 +92,8 @@ void op_access(struct request *request, struct outcome *outcome)
 	// Unlike statx(2) by default, access(2) triggers no automounts.
 	int flags = (request_flags(request) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) |
 		    AT_NO_AUTOMOUNT;
+	if (attach_by_any(request, outcome))
+		return;
 	outcome_continue(outcome);
 	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK) || !request_flags_valid(request) ||
 	    !resolve_may_act(request))

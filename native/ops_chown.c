@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // chown(2) and its kin: remembered, never tried.
+#include "attach.h"
 #include "change.h"
 #include "metadata.h"
 #include "scope.h"
@@ -48,6 +49,8 @@ static int remember_owner(struct session *session, struct subject *subject, uint
 
 void op_chown(struct request *request, struct outcome *outcome)
 {
+	if (attach_by_any(request, outcome))
+		return;
 	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
 	int result = change_begin(request, false, &subject);
 	if (!result)

@@ -215,7 +215,7 @@ def test_no_descriptor_is_needed_or_left(program64: Path, tmp_path: Path) -> Non
     assert "inode table" not in listed
 
 
-@pytest.mark.parametrize("promise", ["sandbox", "thread-sandbox"])
+@pytest.mark.parametrize("promise", ["sandbox", "thread-sandbox", "one-call"])
 def test_a_program_with_a_filter_of_its_own_lives(
     promise: str, program: Path, tmp_path: Path
 ) -> None:
@@ -232,6 +232,20 @@ def test_a_filter_of_one_program_slows_no_other(program: Path, tmp_path: Path) -
 
 def test_a_signal_does_not_interrupt_a_change(program: Path, tmp_path: Path) -> None:
     keeps([program, "interrupted", "plain"], tmp_path)
+
+
+VALGRIND_C = """
+#include <sys/stat.h>
+int main(void) {
+    struct stat st;
+    return stat("recorded", &st) || st.st_uid != 5;
+}
+"""
+
+
+def test_a_checker_of_memory_finds_no_fault(tmp_path: Path) -> None:
+    program = compile_c(tmp_path, "looks", VALGRIND_C, "-g")
+    keeps([need("valgrind", "valgrind"), "-q", "--error-exitcode=9", program], tmp_path)
 
 
 # --- Who gets it -------------------------------------------------------------------------

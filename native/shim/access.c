@@ -28,7 +28,7 @@ static long permitted(const struct kernel_call *call, int dirfd, const char *pat
 	long returned = kernel_call_passed(call, page->pass);
 	bool decided = returned != -EACCES && returned != -EROFS;
 	if (returned == 0 && mode & EXECUTE && session_has_records())
-		decided = !look_may_be_recorded(page, dirfd, path,
+		decided = !look_may_be_recorded(call, dirfd, path,
 						flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
 	return decided ? returned : session_trapped(call);
 }

@@ -40,7 +40,8 @@ long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct st
 	struct inode_record record;
 	enum inode_lookup found = INODE_BUSY;
 	if ((attributes->stx_mask & needed) == needed)
-		found = session_find(rules_dev(attributes->stx_dev_major, attributes->stx_dev_minor),
+		found = session_find(&call,
+				     rules_dev(attributes->stx_dev_major, attributes->stx_dev_minor),
 				     attributes->stx_ino, &record);
 	if (found == INODE_BUSY || before != retirements(page) ||
 	    (found == INODE_FOUND && rules_record_owner(&record, attributes) != RULES_THIS_FILE))
@@ -103,7 +104,7 @@ static bool has_birth_time(const struct session_page *page, const struct look *l
 {
 	struct statx real;
 	const unsigned needed = STATX_INO | STATX_NLINK;
-	if (!session_may_look(page))
+	if (!session_may_look(page, &look->call))
 		return false;
 	struct kernel_call call = statx_call(look->dirfd, look->path,
 					     look->flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
@@ -156,7 +157,7 @@ long look_stat(const struct look *look, struct stat *buffer)
 		return returned;
 	struct inode_record record;
 	// The kernel's encoding of a device is makedev(3)'s: its major has 12 bits.
-	enum inode_lookup found = session_find(buffer->st_dev, buffer->st_ino, &record);
+	enum inode_lookup found = session_find(&look->call, buffer->st_dev, buffer->st_ino, &record);
 	if (found == INODE_FOUND && is_of_this_file(page, look, buffer, &record) &&
 	    before == retirements(page)) {
 		show(&record, page->unknown_is_real, buffer);
@@ -171,28 +172,31 @@ long look_stat(const struct look *look, struct stat *buffer)
 	return 0;
 }
 
-bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags)
+bool look_may_be_recorded(const struct kernel_call *call, int dirfd, const char *path, int flags)
 {
+	const struct session_page *page = session_attached();
 	struct inode_record record;
 	struct stat seen;
-	if (!session_may_look(page))
+	if (!session_may_look(page, call))
 		return true;
 	struct look look = look_at(dirfd, path, &seen, flags);
 	return kernel_call_passed(&look.call, page->pass) == 0 &&
-	       session_find(seen.st_dev, seen.st_ino, &record) != INODE_ABSENT;
+	       session_find(call, seen.st_dev, seen.st_ino, &record) != INODE_ABSENT;
 }
 
 #else
 
-bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags)
+bool look_may_be_recorded(const struct kernel_call *call, int dirfd, const char *path, int flags)
 {
+	const struct session_page *page = session_attached();
 	struct inode_record record;
 	struct statx seen;
-	if (!session_may_look(page))
+	if (!session_may_look(page, call))
 		return true;
-	struct kernel_call call = statx_call(dirfd, path, flags | AT_NO_AUTOMOUNT, STATX_INO, &seen);
-	return kernel_call_passed(&call, page->pass) == 0 &&
-	       session_find(rules_dev(seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino,
+	struct kernel_call look =
+		statx_call(dirfd, path, flags | AT_NO_AUTOMOUNT, STATX_INO, &seen);
+	return kernel_call_passed(&look, page->pass) == 0 &&
+	       session_find(call, rules_dev(seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino,
 			    &record) != INODE_ABSENT;
 }
 

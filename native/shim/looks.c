@@ -80,7 +80,7 @@ long session_trapped_with_look(const struct kernel_call *call, int dirfd, const 
 {
 	const struct session_page *page = session_attached();
 	// statx(2) takes NULL for an empty path (Linux 6.11), no change does.
-	bool may = page && path && session_may_look(page);
+	bool may = page && path && session_may_look(page, call);
 	struct look_place *all = may ? join() : NULL;
 	struct taken taken = {NULL, 0};
 	if (all)

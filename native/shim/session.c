@@ -88,14 +88,15 @@ static bool map_next(int step)
 	return true;
 }
 
-enum inode_lookup session_find(uint64_t dev, uint64_t ino, struct inode_record *record_ret)
+enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
+			       struct inode_record *record_ret)
 {
 	for (;;) {
 		int step = atomic_load_explicit(&top, memory_order_acquire);
 		struct inode_table table = table_at(step);
 		enum inode_lookup found = inode_table_find(&table, dev, ino, record_ret);
 		if (found != INODE_BUSY || inode_table_used(&table) <= table.size ||
-		    !session_may_look(session_attached()) || !map_next(step))
+		    !session_may_look(session_attached(), call) || !map_next(step))
 			return found;
 	}
 }
@@ -116,28 +117,33 @@ long session_trapped(const struct kernel_call *call)
 }
 
 // The stat call by which the program's loader has looked at a descriptor.
-static long ask(int question)
+static long ask_for(int what)
 {
+	char nothing[256] = "";
+	long place = (long)nothing;
 #ifdef __x86_64__
-	struct kernel_call call = KERNEL_CALL(__NR_fstat, question);
+	struct kernel_call call = KERNEL_CALL(__NR_fstat, what, place);
 	if (libc_style() == LIBC_GLIBC_AT)
-		call = KERNEL_CALL(__NR_newfstatat, question, (long)"", 0, AT_EMPTY_PATH);
+		call = KERNEL_CALL(__NR_newfstatat, what, place, place, AT_EMPTY_PATH);
 #else
-	struct kernel_call call = KERNEL_CALL(__NR_statx, question, (long)"", AT_EMPTY_PATH);
+	struct kernel_call call =
+		KERNEL_CALL(__NR_statx, what, place, AT_EMPTY_PATH, 0, place);
 	if (libc_style() == LIBC_GLIBC_OLD)
-		call = KERNEL_CALL(__NR_fstat64, question);
+		call = KERNEL_CALL(__NR_fstat64, what, place);
 #endif
 	return session_trapped(&call);
 }
 
-bool session_may_look(const struct session_page *page)
+bool session_may_look(const struct session_page *page, const struct kernel_call *call)
 {
 	uint32_t sandboxes = atomic_load_explicit(&page->sandboxes, memory_order_acquire);
 	if (sandboxes == atomic_load_explicit(&looked_up_to, memory_order_relaxed))
 		return true;
 	if (atomic_load_explicit(&sandboxed, memory_order_relaxed))
 		return false;
-	if (ask(ATTACH_SANDBOXED) != 0) {
+	struct kernel_call question = *call;
+	question.args[0] = question.args[1] = ATTACH_SANDBOXED;
+	if (session_trapped(&question) != 0) {
 		atomic_store_explicit(&sandboxed, true, memory_order_relaxed);
 		return false;
 	}
@@ -145,9 +151,9 @@ bool session_may_look(const struct session_page *page)
 	return true;
 }
 
-void *session_map(int question, size_t size, int protection)
+void *session_map(int what, size_t size, int protection)
 {
-	long fd = ask(question);
+	long fd = ask_for(what);
 	if (fd < 0)
 		return NULL;
 	// Six arguments, of which the last is 0 anyway.

@@ -48,11 +48,14 @@ void libc_set_errno(int error);
 // to be made as they are.
 const struct session_page *session_attached(void);
 
-enum inode_lookup session_find(uint64_t dev, uint64_t ino, struct inode_record *record_ret);
+// call: the one at hand, see session_may_look().
+enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
+			       struct inode_record *record_ret);
 bool session_has_records(void);
 
-// Whether calls may be made that libc would not make.
-bool session_may_look(const struct session_page *page);
+// Whether calls may be made that libc would not make. Where that must be asked, it is
+// by the number of the call that libc would make now, which must be one that traps.
+bool session_may_look(const struct session_page *page, const struct kernel_call *call);
 
 // Makes the call as libc would. It traps, and may be interrupted before the
 // supervisor has received it, even where the call never fails with EINTR.
@@ -63,15 +66,15 @@ long session_trapped(const struct kernel_call *call);
 long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
 			       int flags);
 
-// Maps memory that the supervisor shares. question: ATTACH_TABLE, ATTACH_LOOKS. NULL
-// where that cannot be.
-void *session_map(int question, size_t size, int protection);
+// Maps memory that the supervisor shares. what: ATTACH_TABLE, ATTACH_LOOKS. NULL where
+// that cannot be.
+void *session_map(int what, size_t size, int protection);
 void session_unmap(void *address, size_t size);
 
 // ---- attributes (look.c) ----
 
-// Whether the path leads to a file that may have a record. flags:
+// Whether the path of the call at hand leads to a file that may have a record. flags:
 // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
-bool look_may_be_recorded(const struct session_page *page, int dirfd, const char *path, int flags);
+bool look_may_be_recorded(const struct kernel_call *call, int dirfd, const char *path, int flags);
 
 #endif

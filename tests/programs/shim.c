@@ -415,6 +415,48 @@ static void sandbox(char **argv)
 	look_and_change(argv);
 }
 
+// Runs a call in a child that may make that one and end, and nothing else.
+#define ALONE_ALLOWED(number, call)                                                               \
+	do {                                                                                      \
+		pid_t child = fork();                                                             \
+		int status;                                                                       \
+		if (child == 0) {                                                                 \
+			allow_only(number);                                                       \
+			_exit(!(call));                                                           \
+		}                                                                                 \
+		EXPECT(waitpid(child, &status, 0) == child);                                      \
+		if (status != 0)                                                                  \
+			FAIL("%s: status %x", #call, status);                                     \
+	} while (0)
+
+static void allow_only(int number)
+{
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {sizeof(program) / sizeof(*program), program};
+	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+// one-call PATH RECORDED: a filter that lets one of libc's calls through.
+static void one_call(char **argv)
+{
+	EXPECT(is_shimmed() && chmod(argv[1], 0755) == 0 && link(argv[1], "linked") == 0);
+	ALONE_ALLOWED(SYS_access, access(argv[1], X_OK) == 0);
+#ifdef __GLIBC__
+	struct statx attributes;
+	ALONE_ALLOWED(SYS_statx, statx(AT_FDCWD, argv[1], 0, STATX_UID, &attributes) == 0 &&
+					 attributes.stx_uid == OWNER);
+#endif
+	ALONE_ALLOWED(SYS_unlink, unlink("linked") == 0);
+	ALONE_ALLOWED(SYS_rename, rename(argv[0], argv[1]) == 0);
+}
+
 // sandboxed COMMAND...: one that is started behind such a filter.
 static void sandboxed(char **argv)
 {
@@ -513,6 +555,7 @@ int main(int argc, char **argv)
 		{"owners", 0, owners},
 		{"grow", 2, grow},
 		{"sandbox", 2, sandbox},
+		{"one-call", 2, one_call},
 		{"sandboxed", 1, sandboxed},
 		{"beside", 2, beside},
 		{"thread-sandbox", 2, thread_sandbox},
