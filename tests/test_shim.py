@@ -248,6 +248,48 @@ def test_a_checker_of_memory_finds_no_fault(tmp_path: Path) -> None:
     keeps([need("valgrind", "valgrind"), "-q", "--error-exitcode=9", program], tmp_path)
 
 
+CHANGED_C = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void make(const char *text, int length)
+{
+    int fd = open("file", O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (fd < 0 || write(fd, text, length) != length || close(fd))
+        _exit(1);
+}
+int main(void)
+{
+    int wrong = 0, status;
+    pid_t writer = fork();
+    if (writer == 0) {
+        for (int round = 0; round < 1500; round++) {
+            make("1", 1);
+            unlink("file");
+            make("22", 2);
+            if (chown("file", 5, 5))
+                _exit(1);
+            unlink("file");
+        }
+        _exit(0);
+    }
+    while (waitpid(writer, &status, WNOHANG) == 0) {
+        struct stat st;
+        wrong += stat("file", &st) == 0 && st.st_uid == 5 && st.st_size < 2;
+    }
+    printf("%d %d\\n", status, wrong);
+}
+"""
+
+
+def test_a_look_never_mixes_two_files_of_one_number(tmp_path: Path) -> None:
+    """A new file at the path of a removed one often has its inode number."""
+    program = compile_c(tmp_path, "changed", CHANGED_C)
+    assert fake_output([program], cwd=tmp_path) == "0 0\n"
+
+
 # --- Who gets it -------------------------------------------------------------------------
 
 

@@ -99,6 +99,8 @@ static bool changed_long_ago(const struct stat *seen)
 	       now.tv_sec - (int64_t)seen->st_ctime >= SECONDS_BEFORE;
 }
 
+// The second call may already see the next file of the number, at the same path: its
+// ctime tells.
 static bool has_birth_time(const struct session_page *page, const struct look *look,
 			   const struct stat *seen, const struct inode_record *record)
 {
@@ -108,10 +110,12 @@ static bool has_birth_time(const struct session_page *page, const struct look *l
 		return false;
 	struct kernel_call call = statx_call(look->dirfd, look->path,
 					     look->flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-					     needed | STATX_BTIME, &real);
+					     needed | STATX_CTIME | STATX_BTIME, &real);
 	return kernel_call_passed(&call, page->pass) == 0 &&
 	       (real.stx_mask & needed) == needed && real.stx_ino == seen->st_ino &&
 	       rules_dev(real.stx_dev_major, real.stx_dev_minor) == seen->st_dev &&
+	       (uint64_t)real.stx_ctime.tv_sec == seen->st_ctime &&
+	       real.stx_ctime.tv_nsec == seen->st_ctime_nsec &&
 	       rules_record_owner(record, &real) == RULES_THIS_FILE;
 }
 
