@@ -290,6 +290,21 @@ def test_a_look_never_mixes_two_files_of_one_number(tmp_path: Path) -> None:
     assert fake_output([program], cwd=tmp_path) == "0 0\n"
 
 
+ODD_FLAGS = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+for flags in (0x100, 0x1000, 0x1100, 0x200, 1, -1):
+    ctypes.set_errno(0)
+    print(flags, libc.fchmodat(-100, b"plain", 0o640, flags), ctypes.get_errno())
+"""
+
+
+def test_flags_that_the_libc_refuses_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    shown = fake_output([*PYTHON, "-c", ODD_FLAGS], cwd=tmp_path)
+    assert shown == fake_output([*PYTHON, "-c", ODD_FLAGS], "--no-shim", cwd=tmp_path)
+
+
 # --- Who gets it -------------------------------------------------------------------------
 
 

@@ -113,8 +113,12 @@ static int fchmodat_by_hand(int dirfd, const char *path, unsigned mode, int flag
 
 EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
 {
+	enum libc_style style = libc_style();
 	if (!flags)
 		return CHANGE(__NR_fchmodat, dirfd, (long)path, (long)mode);
+	// Older ones know this flag alone.
+	if (flags & ~AT_SYMLINK_NOFOLLOW && (style == LIBC_GLIBC_OLD || style == LIBC_GLIBC_AT))
+		return (int)libc_result(-EINVAL);
 	struct kernel_call call =
 		KERNEL_CALL(__NR_fchmodat2, dirfd, (long)path, (long)mode, flags);
 	long returned = session_trapped(&call);

@@ -27,10 +27,11 @@ static int ids(long number, unsigned *real, unsigned *effective, unsigned *saved
 	struct kernel_call call = KERNEL_CALL(number, (long)real, (long)effective, (long)saved);
 	if (!page)
 		return (int)libc_result(session_trapped(&call));
-	long returned = kernel_call_passed(&call, page->pass);
-	if (returned == 0)
-		*real = *effective = *saved = ROOT;
-	return (int)libc_result(returned);
+	// Where it fails half-way, the real ids that it has written must not stay.
+	if (kernel_call_passed(&call, page->pass) != 0)
+		return (int)libc_result(session_trapped(&call));
+	*real = *effective = *saved = ROOT;
+	return 0;
 }
 
 EXPORTED unsigned getuid(void)
