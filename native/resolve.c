@@ -291,9 +291,12 @@ static bool may_lead_elsewhere(const struct request *request, const struct place
 static int failed_statx(struct request *request, struct place *place, unsigned mask,
 			struct statx *real_ret, int error)
 {
-	return may_lead_elsewhere(request, place, -error)
-		       ? walk_statx(request, place, mask, real_ret)
-		       : error;
+	if (!may_lead_elsewhere(request, place, -error))
+		return error;
+	// Parts of /proc depend on who looks (/proc/sys/net): what a walk does not find may
+	// still be there.
+	error = walk_statx(request, place, mask, real_ret);
+	return error == -ENOENT ? RESOLVE_LEAVE : error;
 }
 
 // An absolute path that the target could have looked up no better. What /proc/TID
@@ -316,8 +319,10 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 		return error == -ENOENT && !is_certain(request, &place) ? RESOLVE_LEAVE : error;
 	}
 	if (place.dirfd < 0 && place.length > 0 &&
-	    result_is_own_process(&place, request->session, real_ret))
-		return walk_statx(request, &place, mask, real_ret);
+	    result_is_own_process(&place, request->session, real_ret)) {
+		int walked = walk_statx(request, &place, mask, real_ret);
+		return walked == -ENOENT ? RESOLVE_LEAVE : walked;
+	}
 	return 0;
 }
 

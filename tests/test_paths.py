@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import FAKEROOT_SC, bare, compile_c, fake_script, need
+from commands import FAKEROOT_SC, PYTHON, bare, compile_c, fake_output, fake_script, need
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,26 @@ int main(void)
 def test_a_look_at_a_file_just_replaced_loses_no_owner(tmp_path: Path) -> None:
     program = compile_c(tmp_path, "race", RACE, "-pthread")
     assert fake_script(str(program), tmp_path) == "0\n"
+
+
+OWN_NETWORK = """
+import ctypes, fcntl, os, socket, struct
+libc = ctypes.CDLL(None)
+if libc.unshare(0x10000000 | 0x40000000):  # CLONE_NEWUSER, CLONE_NEWNET
+    print("closed")
+    raise SystemExit
+with socket.socket() as any_socket:  # SIOCSIFNAME
+    fcntl.ioctl(any_socket, 0x8923, struct.pack("16s24s", b"lo", b"renamed"))
+print(os.path.exists("/proc/sys/net/ipv4/conf/renamed"))
+"""
+
+
+def test_what_a_look_finds_below_proc_is_what_the_target_has_there(tmp_path: Path) -> None:
+    for more in ([], ["--no-shim"]):
+        shown = fake_output([*PYTHON, "-c", OWN_NETWORK], *more, cwd=tmp_path)
+        if shown == "closed\n":
+            pytest.skip("user namespaces, by which an ordinary user can have a network, are closed")
+        assert shown == "True\n"
 
 
 def test_a_low_limit_of_file_sizes_limits_no_records(tmp_path: Path) -> None:
