@@ -136,7 +136,9 @@ static enum executable_kind kind_of_elf(int fd, const unsigned char *head)
 		return EXECUTABLE_FOREIGN;
 	if (!read)
 		return EXECUTABLE_UNKNOWN;
-	if (!segment_of_type(&elf, PT_INTERP))
+	// A loader that is executed itself has no loader, but a dynamic section; so have
+	// static programs at any address, which the variable means nothing to.
+	if (!segment_of_type(&elf, PT_INTERP) && !segment_of_type(&elf, PT_DYNAMIC))
 		return EXECUTABLE_STATIC;
 	read_dynamic(&elf);
 	if (needs_sanitizer(&elf))

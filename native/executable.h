@@ -9,8 +9,8 @@ enum executable_kind {
 	EXECUTABLE_STATIC,  // without a loader: LD_PRELOAD means nothing to it
 	EXECUTABLE_X86_64,
 	EXECUTABLE_I386,
-	// With a loader that has no use for the shim: of another machine, or of
-	// a sanitizer whose runtime insists on coming first.
+	// With a loader that has no use for the shim: of another machine, of
+	// a sanitizer whose runtime insists on coming first, or who knows which.
 	EXECUTABLE_FOREIGN,
 	EXECUTABLE_SCRIPT,
 };

@@ -6,6 +6,7 @@
 #include "preload.h"
 #include "request.h"
 #include "resolve.h"
+#include "rules.h"
 #include "scope.h"
 #include "walk.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define INTERPRETERS_MOST 5 // a script's interpreter may be a script (exec_binprm(), fs/exec.c)
 
@@ -25,15 +27,27 @@ static int open_for(const struct request *request, const char *path)
 	return walk_open(&walk);
 }
 
-// fd: O_PATH.
-static void read_program(int fd, struct executable *executable_ret)
+// fd: O_PATH. Returns 0 or -errno.
+static int read_program(int fd, struct executable *executable_ret)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	SCOPED_FD file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	*executable_ret = (struct executable){.kind = EXECUTABLE_UNKNOWN};
-	if (file >= 0)
-		executable_read(file, executable_ret);
+	if (file < 0)
+		return -errno;
+	executable_read(file, executable_ret);
+	return 0;
+}
+
+// Whether the file may change once more without another ctime: that is as old as
+// the clock's last tick, before Linux 6.13. A tick is 10 ms at the most.
+static bool is_fresh(const struct statx *real)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	int64_t age = (now.tv_sec - real->stx_ctime.tv_sec) * 1000 +
+		      (now.tv_nsec - (int64_t)real->stx_ctime.tv_nsec) / 1000000;
+	return age <= 10;
 }
 
 // The kind of a pinned program; of a script, that of its interpreter. A script is not
@@ -43,14 +57,20 @@ static enum executable_kind kind_of(const struct request *request, int fd, int d
 	struct preload *preload = &request->session->preload;
 	enum executable_kind kind;
 	struct statx real;
-	if (resolve_attributes(fd, &real) != 0 || !S_ISREG(real.stx_mode))
+	// Nobody may execute a file without an x bit. To read one may have effects (procfs).
+	if (resolve_attributes(fd, &real) != 0 || !S_ISREG(real.stx_mode) ||
+	    !rules_root_executes(real.stx_mode))
 		return EXECUTABLE_UNKNOWN;
 	if (preload_recall(preload, &real, &kind))
 		return kind;
 	struct executable executable;
-	read_program(fd, &executable);
+	int error = read_program(fd, &executable);
+	// The kernel executes what it may not show, too, and closes its memory to us.
+	if (error)
+		return error == -EACCES ? EXECUTABLE_FOREIGN : EXECUTABLE_UNKNOWN;
 	if (executable.kind != EXECUTABLE_SCRIPT) {
-		preload_remember(preload, &real, executable.kind);
+		if (!is_fresh(&real))
+			preload_remember(preload, &real, executable.kind);
 		return executable.kind;
 	}
 	if (depth == INTERPRETERS_MOST || *executable.interpreter == '\0')
@@ -88,6 +108,12 @@ static bool sees_shim(const struct request *request)
 	       st.st_ino == preload->ino;
 }
 
+// Nor may one who has become another user for real find a shim in the supervisor's home.
+static bool may_read_shim(const struct request *request)
+{
+	return request->session->preload.for_all || resolve_may_act(request);
+}
+
 void op_exec(struct request *request, struct outcome *outcome)
 {
 	struct preload *preload = &request->session->preload;
@@ -101,7 +127,7 @@ void op_exec(struct request *request, struct outcome *outcome)
 		return;
 	if (kind == EXECUTABLE_X86_64 || (kind == EXECUTABLE_I386 && preload->has_i386))
 		form = kind == EXECUTABLE_X86_64 ? PRELOAD_X86_64 : PRELOAD_I386;
-	if (form != PRELOAD_NOTHING && !sees_shim(request))
+	if (form != PRELOAD_NOTHING && (!sees_shim(request) || !may_read_shim(request)))
 		form = PRELOAD_NOTHING;
 	if (form == PRELOAD_X86_64 && !atomic_load(&preload->changed))
 		return;

@@ -22,6 +22,21 @@
 #define SUFFIX_X86_64 "64.so"
 #define SUFFIX_I386 "32.so"
 
+// By the modes of the file and of all directories above it.
+static bool is_for_all(const char *path)
+{
+	char above[PATH_MAX];
+	struct stat st;
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t length = (size_t)(slash - path) + 1;
+		memcpy(above, path, length);
+		above[length] = '\0';
+		if (stat(above, &st) < 0 || !(st.st_mode & S_IXOTH))
+			return false;
+	}
+	return stat(path, &st) == 0 && st.st_mode & S_IROTH;
+}
+
 void preload_init(struct preload *preload, const char *path)
 {
 	struct stat st;
@@ -36,6 +51,7 @@ void preload_init(struct preload *preload, const char *path)
 	memcpy(preload->form[PRELOAD_I386], path, length - suffix);
 	memcpy(preload->form[PRELOAD_I386] + length - suffix, SUFFIX_I386, suffix + 1);
 	memset(preload->form[PRELOAD_NOTHING], ':', length);
+	preload->for_all = is_for_all(path);
 	preload->has_i386 = stat(preload->form[PRELOAD_I386], &st) == 0;
 	preload->length = length;
 }
@@ -83,10 +99,10 @@ static bool is_separator(char character)
 	return character == ':' || character == ' ' || character == '\0';
 }
 
-// Where in the value the form stands as an element, or -1.
-static ptrdiff_t find_form(const char *value, const char *form, size_t length)
+// Where in the value, from a place on, the form stands as an element, or -1.
+static ptrdiff_t find_form(const char *value, ptrdiff_t from, const char *form, size_t length)
 {
-	for (const char *at = value; (at = strstr(at, form)); at++)
+	for (const char *at = value + from; (at = strstr(at, form)); at++)
 		if ((at == value || is_separator(at[-1])) && is_separator(at[length]))
 			return at - value;
 	return -1;
@@ -112,44 +128,46 @@ static int read_pointers(const struct request *request, uint64_t address,
 	return (int)count;
 }
 
-// The address of the variable's value; 0: it is not there.
-static uint64_t find_variable(const struct request *request, uint64_t environment)
+// Gives every shim in a value the form. Returns false once the target has gone.
+static bool change_value(const struct request *request, uint64_t address, enum preload_form form)
+{
+	struct preload *preload = &request->session->preload;
+	char value[VALUE_MOST];
+	if (target_read_path(request->tid, address, value) < 0)
+		return true;
+	for (int found = 0; found < PRELOAD_FORMS; found++) {
+		ptrdiff_t from = 0, at;
+		while (found != (int)form &&
+		       (at = find_form(value, from, preload->form[found], preload->length)) >= 0) {
+			if (!notification_valid(request))
+				return false;
+			atomic_store(&preload->changed, true);
+			target_write(request->tid, address + (uint64_t)at, preload->form[form],
+				     preload->length);
+			from = at + (ptrdiff_t)preload->length;
+		}
+	}
+	return true;
+}
+
+void preload_change(const struct request *request, uint64_t environment, enum preload_form form)
 {
 	unsigned width = request->narrow ? sizeof(uint32_t) : sizeof(uint64_t);
 	char heads[POINTERS][VARIABLE_LENGTH];
 	uint64_t pointers[POINTERS];
-	for (int seen = 0; seen < VARIABLES_MOST;) {
+	// Of several variables of one name, loaders go by the last, others by the first.
+	for (int seen = 0; environment != 0 && seen < VARIABLES_MOST;) {
 		int count = read_pointers(request, environment + (uint64_t)seen * width, pointers);
 		int known = 0;
 		while (known < count && pointers[known] != 0)
 			known++;
 		target_read_heads(request->tid, pointers, (unsigned)known, VARIABLE_LENGTH, heads);
 		for (int i = 0; i < known; i++)
-			if (memcmp(heads[i], VARIABLE, VARIABLE_LENGTH) == 0)
-				return pointers[i] + VARIABLE_LENGTH;
+			if (memcmp(heads[i], VARIABLE, VARIABLE_LENGTH) == 0 &&
+			    !change_value(request, pointers[i] + VARIABLE_LENGTH, form))
+				return;
 		if (count == 0 || known < count)
-			return 0;
-		seen += count;
-	}
-	return 0;
-}
-
-void preload_change(const struct request *request, uint64_t environment, enum preload_form form)
-{
-	struct preload *preload = &request->session->preload;
-	char value[VALUE_MOST];
-	uint64_t address = environment ? find_variable(request, environment) : 0;
-	if (!address || target_read_path(request->tid, address, value) < 0)
-		return;
-	for (int found = 0; found < PRELOAD_FORMS; found++) {
-		ptrdiff_t at = find_form(value, preload->form[found], preload->length);
-		if (at < 0)
-			continue;
-		if (found == (int)form || !notification_valid(request))
 			return;
-		atomic_store(&preload->changed, true);
-		target_write(request->tid, address + (uint64_t)at, preload->form[form],
-			     preload->length);
-		return;
+		seen += count;
 	}
 }

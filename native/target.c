@@ -76,14 +76,21 @@ void target_read_heads(pid_t tid, const uint64_t *addresses, unsigned count, siz
 		       void *heads_ret)
 {
 	struct iovec remote[HEADS_MOST];
-	struct iovec local = {.iov_base = heads_ret, .iov_len = size * count};
-	memset(heads_ret, 0, size * count);
+	unsigned char *heads = heads_ret;
+	memset(heads, 0, size * count);
 	for (unsigned i = 0; i < count; i++)
 		remote[i] = (struct iovec){(void *)(uintptr_t)addresses[i], size};
-	if (process_vm_readv(tid, &local, 1, remote, count, 0) >= 0 || errno == EFAULT)
-		return;
-	for (unsigned i = 0; i < count; i++)
-		transfer(tid, addresses[i], (unsigned char *)heads_ret + i * size, size, false);
+	for (unsigned i = 0; i < count;) {
+		struct iovec local = {.iov_base = heads + i * size, .iov_len = size * (count - i)};
+		ssize_t done = process_vm_readv(tid, &local, 1, remote + i, count - i, 0);
+		if (done < 0 && errno != EFAULT) {
+			for (; i < count; i++)
+				transfer(tid, addresses[i], heads + i * size, size, false);
+			return;
+		}
+		// It stops at what is not mapped, a short string's end, say: on behind that.
+		i += done < 0 ? 1 : (unsigned)((size_t)done / size) + 1;
+	}
 }
 
 ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096])

@@ -19,8 +19,7 @@
 int target_read(pid_t tid, uint64_t address, void *bytes, size_t size);
 int target_write(pid_t tid, uint64_t address, const void *bytes, size_t size);
 
-// Reads the first bytes at each of up to 64 addresses; zeros where they, or those of
-// an address in front, cannot be read.
+// Reads the first bytes at each of up to 64 addresses; zeros where they cannot be read.
 void target_read_heads(pid_t tid, const uint64_t *addresses, unsigned count, size_t size,
 		       void *heads_ret);
 

@@ -7,15 +7,19 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Run
 
+from fakeroot_sc import _core
+
 pytestmark = pytest.mark.root
 
 BUSYBOX = shutil.which("busybox")
+PACKAGE = Path(_core.__file__).parent
 
 
 @pytest.fixture
@@ -161,3 +165,28 @@ def test_a_target_that_has_become_another_user_is_told_of_that_user_s_rights(
         f"{drop} test -r secret || echo refused; {drop} test -x . && echo searched"
     )
     assert run("sh", "-c", script, cwd=tmp_path).stdout == "root\nx\nrefused\nsearched\n"
+
+
+def test_a_target_that_has_become_another_user_need_not_find_the_shim(
+    tmp_path: Path,
+) -> None:
+    """An installation in root's home is closed to that user, and a loader would say so."""
+    tmp_path.chmod(0o755)
+    closed = tmp_path / "closed"
+    shutil.copytree(PACKAGE, closed / "fakeroot_sc")
+    closed.chmod(0o700)
+    command = [sys.executable, "-m", "fakeroot_sc", "--", "sh", "-c"]
+    script = 'setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; "$@"'
+    done = subprocess.run(
+        [*command, script, "sh", "grep", "-c", "shim64", "/proc/self/maps"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(closed)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.stderr == ""
+    alone, shimmed = done.stdout.split()
+    assert alone == "0" and int(shimmed) > 0

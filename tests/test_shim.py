@@ -417,6 +417,43 @@ def test_a_program_that_cannot_take_it_runs_without_a_word(
     assert (done.returncode, done.stdout, done.stderr) == (0, "5\n" * 4, "")
 
 
+def test_a_loader_that_is_executed_itself_runs_without_a_word(
+    hello: Callable[..., Path], tmp_path: Path
+) -> None:
+    loader = Path("/lib/ld-linux.so.2")
+    if not loader.exists():
+        pytest.skip(f"{loader} is missing (Debian package libc6-i386)")
+    other = hello("other", "-m32")
+    (tmp_path / "recorded").touch()
+    done = fake(["sh", "-euc", f"chown 5:6 recorded; {loader} {other}"], cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+
+
+@pytest.mark.parametrize("flags", [(), ("-m32",)], ids=["x86-64", "i386"])
+def test_a_program_that_nobody_may_read_is_left_alone(
+    flags: tuple[str, ...], hello: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The kernel closes its memory, too: it sees real owners, shim or no shim."""
+    other = hello("other", *flags)
+    (tmp_path / "recorded").touch()
+    other.chmod(0o111)
+    script = f"chown 5:6 recorded; {other}"
+    for more in ([], ["--no-shim"]):
+        done = fake(["sh", "-euc", script], *more, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"{os.geteuid()}\n")
+        assert "ld.so" not in done.stderr
+
+
+def test_an_odd_environment_is_understood_as_a_loader_does(
+    hello: Callable[..., Path], program64: Path, tmp_path: Path
+) -> None:
+    other = hello("other", "-m32")
+    (tmp_path / "recorded").touch()
+    script = f"chown 5:6 recorded; exec {program64} with-odd-environment {other}"
+    done = fake(["sh", "-euc", script], cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+
+
 def test_a_program_that_cannot_take_it_keeps_the_users_own_preload(
     hello: Callable[..., Path], tmp_path: Path
 ) -> None:

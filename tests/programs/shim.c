@@ -520,6 +520,23 @@ static void interrupted(char **argv)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
+// with-odd-environment COMMAND...: LD_PRELOAD twice, with the shim twice in one of them,
+// behind a string that ends with its page.
+static void with_odd_environment(char **argv)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char once[4096], twice[8192];
+	char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
+	EXPECT(pages != MAP_FAILED && munmap(pages + page, page) == 0);
+	char *last = strcpy(pages + page - sizeof("A=1"), "A=1");
+	snprintf(once, sizeof(once), "LD_PRELOAD=%s", getenv("LD_PRELOAD"));
+	snprintf(twice, sizeof(twice), "%s:%s", once, getenv("LD_PRELOAD"));
+	char *environment[] = {last, once, twice, NULL};
+	execve(argv[0], argv, environment);
+	FAIL("execve: errno %d", errno);
+}
+
 // execute COMMAND...: by way of vfork, twice, with the environment as it is then.
 static void execute(char **argv)
 {
@@ -560,6 +577,7 @@ int main(int argc, char **argv)
 		{"beside", 2, beside},
 		{"thread-sandbox", 2, thread_sandbox},
 		{"interrupted", 1, interrupted},
+		{"with-odd-environment", 1, with_odd_environment},
 		{"execute", 1, execute},
 	};
 	alarm(SECONDS_MOST);
