@@ -93,14 +93,11 @@ static enum executable_kind kind_of_program(struct request *request, int flags)
 	return kind_of(request, program.fd, 0);
 }
 
-// Whether the path of the shim leads to it for the target, too. A real root's child that
-// has become another user may not even search the directory.
+// Whether the path of the shim leads to it for the target, too.
 static bool sees_shim(const struct request *request)
 {
 	const struct preload *preload = &request->session->preload;
 	struct stat st;
-	if (!resolve_may_act(request))
-		return false;
 	if (!atomic_load(&request->session->views))
 		return true;
 	SCOPED_FD found = open_for(request, preload->form[PRELOAD_X86_64]);
@@ -108,7 +105,7 @@ static bool sees_shim(const struct request *request)
 	       st.st_ino == preload->ino;
 }
 
-// Nor may one who has become another user for real find a shim in the supervisor's home.
+// One who has become another user for real may not even search the directory.
 static bool may_read_shim(const struct request *request)
 {
 	return request->session->preload.for_all || resolve_may_act(request);

@@ -501,19 +501,6 @@ def test_a_program_in_another_root_runs_without_a_word(
     assert (done.returncode, done.stdout, done.stderr) == (0, "5\n5\n1\n", "")
 
 
-@pytest.mark.root
-def test_a_real_roots_child_that_is_another_user_goes_without(
-    program64: Path, tmp_path: Path
-) -> None:
-    """Such a user may not be able to read it."""
-    setpriv = need("setpriv", "util-linux")
-    for directory in (program64, *program64.parents[:2]):
-        directory.chmod(0o755)
-    command = [setpriv, "--reuid", "12345", "--clear-groups"]
-    script = f"{' '.join(command)} {program64} bare; {program64} shimmed"
-    assert fake_output(["sh", "-euc", script], cwd="/") == ""
-
-
 def test_a_path_that_no_loader_understands_is_not_preloaded(tmp_path: Path) -> None:
     """LD_PRELOAD ends a path at a blank or a colon."""
     from fakeroot_sc import preload
