@@ -218,8 +218,9 @@ static int hear_supervisor(struct front *front)
 	struct control_message message;
 	ssize_t size = recv(front->control, &message, sizeof(message), MSG_DONTWAIT);
 	if (size < CONTROL_HEAD) {
-		// Its end, or an execve(): SIGCHLD tells which.
-		if (size >= 0 || (errno != EAGAIN && errno != EINTR)) {
+		// Its end, or an execve(): SIGCHLD tells which. ECONNRESET: it has ended with
+		// a message of ours unread. That is said once, before what it said last.
+		if (size >= 0 || (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)) {
 			close(front->control);
 			front->control = -1;
 		}
