@@ -67,11 +67,13 @@ EXPORTED int access(const char *path, int mode)
 	return (int)libc_result(permitted(&call, AT_FDCWD, path, mode, 0));
 }
 
-// Both ids are root's, so this is access(2). It differs by the call that libc makes.
+// Both ids are root's, so this is access(2), and that is what older libcs make of it.
 EXPORTED int eaccess(const char *path, int mode)
 {
-	return libc_style() == LIBC_GLIBC_OLD ? access(path, mode)
-					      : faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+	enum libc_style style = libc_style();
+	return style == LIBC_GLIBC_OLD || style == LIBC_GLIBC_AT
+		       ? access(path, mode)
+		       : faccessat(AT_FDCWD, path, mode, AT_EACCESS);
 }
 
 EXPORTED int euidaccess(const char *path, int mode) __attribute__((alias("eaccess")));

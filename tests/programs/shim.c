@@ -449,6 +449,9 @@ static void one_call(char **argv)
 	EXPECT(is_shimmed() && chmod(argv[1], 0755) == 0 && link(argv[1], "linked") == 0);
 	ALONE_ALLOWED(SYS_access, access(argv[1], X_OK) == 0);
 #ifdef __GLIBC__
+#if !__GLIBC_PREREQ(2, 39)
+	ALONE_ALLOWED(SYS_access, eaccess(argv[1], X_OK) == 0);
+#endif
 	struct statx attributes;
 	ALONE_ALLOWED(SYS_statx, statx(AT_FDCWD, argv[1], 0, STATX_UID, &attributes) == 0 &&
 					 attributes.stx_uid == OWNER);
