@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import installed
 import pytest
 from commands import FAKEROOT_SC, PYTHON, bare, compile_c, fake, fake_output, need
 
@@ -45,6 +46,8 @@ FTS = {
     for name in ("open", "read", "children", "set", "close")
 }
 TIME64 = {"__stat64_time64", "__lstat64_time64", "__fstat64_time64", "__fstatat64_time64"}
+
+pytestmark = pytest.mark.skipif(bool(installed.OPTIONS), reason="the shim is turned off")
 
 Programs = Callable[[str], Path]
 
