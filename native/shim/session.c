@@ -88,9 +88,18 @@ static bool map_next(int step)
 	return true;
 }
 
+bool session_has_records(void)
+{
+	struct inode_table table = table_at(0);
+	return inode_table_count(&table) > 0;
+}
+
 enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
 			       struct inode_record *record_ret)
 {
+	// What is put is counted before the call that has put it returns.
+	if (!session_has_records())
+		return INODE_ABSENT;
 	for (;;) {
 		int step = atomic_load_explicit(&top, memory_order_acquire);
 		struct inode_table table = table_at(step);
@@ -99,12 +108,6 @@ enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uin
 		    !session_may_look(session_attached(), call) || !map_next(step))
 			return found;
 	}
-}
-
-bool session_has_records(void)
-{
-	struct inode_table table = table_at(0);
-	return inode_table_count(&table) > 0;
 }
 
 long session_trapped(const struct kernel_call *call)
