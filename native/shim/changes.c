@@ -2,8 +2,11 @@
 //
 // What changes metadata is the supervisor's. Here it is only tried again when a
 // signal came before the supervisor had received it: programs do not expect EINTR.
-#include "shim.h"
+#include "look.h"
 
+#ifdef __x86_64__
+#include <asm/stat.h>
+#endif
 #include <asm/unistd.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -13,10 +16,12 @@
 #ifdef __x86_64__
 #define NR_WIDE_IDS(name) __NR_##name
 #define NR_FCNTL __NR_fcntl
+#define NR_LOOK (libc_style() == LIBC_GLIBC_AT ? __NR_newfstatat : __NR_fstat)
 #define VERSION_MKNOD 0 // _MKNOD_VER of <sys/stat.h>
 #else
 #define NR_WIDE_IDS(name) __NR_##name##32
 #define NR_FCNTL __NR_fcntl64
+#define NR_LOOK (libc_style() == LIBC_GLIBC_OLD ? __NR_fstat64 : __NR_statx)
 #define VERSION_MKNOD 1
 #endif
 #ifndef __NR_fchmodat2 // Linux 6.6
@@ -53,15 +58,10 @@ EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, i
 			    (long)gid, flags);
 }
 
-// musl changes what a descriptor opened with O_PATH stands for by way of /proc, where
-// the kernel and glibc refuse.
 #define LINK_ROOM 26 // "/proc/self/fd/2147483647" and a NUL
 
-static bool has_link(int fd, long returned, char link_ret[static LINK_ROOM])
+static void name_link(int fd, char link_ret[static LINK_ROOM])
 {
-	struct kernel_call call = KERNEL_CALL(NR_FCNTL, fd, F_GETFD);
-	if (returned != -EBADF || libc_style() != LIBC_OTHER || kernel_call_plain(&call) < 0)
-		return false;
 	char digits[11];
 	int length = 0;
 	for (unsigned rest = (unsigned)fd; length == 0 || rest; rest /= 10)
@@ -71,6 +71,16 @@ static bool has_link(int fd, long returned, char link_ret[static LINK_ROOM])
 	while (length > 0)
 		*link_ret++ = digits[--length];
 	*link_ret = '\0';
+}
+
+// musl changes what a descriptor opened with O_PATH stands for by way of /proc, where
+// the kernel and glibc refuse.
+static bool has_link(int fd, long returned, char link_ret[static LINK_ROOM])
+{
+	struct kernel_call call = KERNEL_CALL(NR_FCNTL, fd, F_GETFD);
+	if (returned != -EBADF || libc_style() != LIBC_OTHER || kernel_call_plain(&call) < 0)
+		return false;
+	name_link(fd, link_ret);
 	return true;
 }
 
@@ -98,17 +108,45 @@ EXPORTED int fchmod(int fd, unsigned mode)
 	return has_link(fd, returned, link) ? chmod(link, mode) : (int)libc_result(returned);
 }
 
-// Without fchmodat2(), libcs refuse links and change everything else by fchmodat().
-static int fchmodat_by_hand(int dirfd, const char *path, unsigned mode, int flags)
+#define TYPE_MASK 0170000u
+#define TYPE_LINK 0120000u
+
+static bool is_link(int fd)
 {
-	char target;
-	if (flags != AT_SYMLINK_NOFOLLOW)
-		return (int)libc_result(-EINVAL);
-	struct kernel_call read_link = KERNEL_CALL(__NR_readlinkat, dirfd, (long)path,
-						   (long)&target, sizeof(target));
-	if (kernel_call_plain(&read_link) >= 0)
-		return (int)libc_result(-EOPNOTSUPP);
-	return CHANGE(__NR_fchmodat, dirfd, (long)path, (long)mode);
+#ifdef __x86_64__
+	struct stat seen;
+	return look_descriptor(fd, &seen) == 0 && (seen.st_mode & TYPE_MASK) == TYPE_LINK;
+#else
+	struct statx seen;
+	return look_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &seen) == 0 &&
+	       (seen.stx_mode & TYPE_MASK) == TYPE_LINK;
+#endif
+}
+
+// As libcs do that know no fchmodat2(): they refuse links, and change what else there is
+// by way of /proc.
+static int fchmodat_by_hand(int dirfd, const char *path, unsigned mode)
+{
+	char link[LINK_ROOM];
+	struct kernel_call open =
+		KERNEL_CALL(__NR_openat, dirfd, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	long fd = kernel_call_plain(&open);
+	if (fd < 0)
+		return (int)libc_result(fd);
+	name_link((int)fd, link);
+	struct kernel_call change = KERNEL_CALL(__NR_chmod, (long)link, (long)mode);
+	long returned = is_link((int)fd) ? -EOPNOTSUPP : session_trapped(&change);
+	struct kernel_call close = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&close);
+	return (int)libc_result(returned);
+}
+
+// Whether the program's libc would call fchmodat2(), or no filter is there to object.
+static bool may_call_fchmodat2(void)
+{
+	const struct session_page *page = session_attached();
+	struct kernel_call look = KERNEL_CALL(NR_LOOK);
+	return libc_style() == LIBC_GLIBC_NEW || (page && session_may_look(page, &look));
 }
 
 EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
@@ -121,9 +159,11 @@ EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
 		return (int)libc_result(-EINVAL);
 	struct kernel_call call =
 		KERNEL_CALL(__NR_fchmodat2, dirfd, (long)path, (long)mode, flags);
-	long returned = session_trapped(&call);
-	return returned == -ENOSYS ? fchmodat_by_hand(dirfd, path, mode, flags)
-				   : (int)libc_result(returned);
+	long returned = may_call_fchmodat2() ? session_trapped(&call) : -ENOSYS;
+	if (returned != -ENOSYS)
+		return (int)libc_result(returned);
+	return flags == AT_SYMLINK_NOFOLLOW ? fchmodat_by_hand(dirfd, path, mode)
+					    : (int)libc_result(-EINVAL);
 }
 
 // glibc refuses what the kernel would cut off.

@@ -59,12 +59,15 @@ struct look look_at(int dirfd, const char *path, struct stat *buffer, int flags)
 {
 	struct look look = {.dirfd = dirfd, .path = path, .flags = flags};
 	look.call = KERNEL_CALL(__NR_newfstatat, dirfd, (long)path, (long)buffer, flags);
-	if (libc_style() == LIBC_OTHER && dirfd == AT_FDCWD) {
-		if (flags == 0)
-			look.call = KERNEL_CALL(__NR_stat, (long)path, (long)buffer);
-		if (flags == AT_SYMLINK_NOFOLLOW)
-			look.call = KERNEL_CALL(__NR_lstat, (long)path, (long)buffer);
-	}
+	if (libc_style() != LIBC_OTHER)
+		return look;
+	// musl reads the path, and so crashes for a bad pointer by itself.
+	if (flags == AT_EMPTY_PATH && dirfd >= 0 && *path == '\0')
+		look.call = KERNEL_CALL(__NR_fstat, dirfd, (long)buffer);
+	else if (flags == 0 && (dirfd == AT_FDCWD || *path == '/'))
+		look.call = KERNEL_CALL(__NR_stat, (long)path, (long)buffer);
+	else if (flags == AT_SYMLINK_NOFOLLOW && (dirfd == AT_FDCWD || *path == '/'))
+		look.call = KERNEL_CALL(__NR_lstat, (long)path, (long)buffer);
 	return look;
 }
 
