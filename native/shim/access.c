@@ -76,4 +76,4 @@ EXPORTED int eaccess(const char *path, int mode)
 		       : faccessat(AT_FDCWD, path, mode, AT_EACCESS);
 }
 
-EXPORTED int euidaccess(const char *path, int mode) __attribute__((alias("eaccess")));
+ALSO(euidaccess, eaccess);

@@ -108,18 +108,15 @@ EXPORTED int fchmod(int fd, unsigned mode)
 	return has_link(fd, returned, link) ? chmod(link, mode) : (int)libc_result(returned);
 }
 
-#define TYPE_MASK 0170000u
-#define TYPE_LINK 0120000u
-
 static bool is_link(int fd)
 {
 #ifdef __x86_64__
 	struct stat seen;
-	return look_descriptor(fd, &seen) == 0 && (seen.st_mode & TYPE_MASK) == TYPE_LINK;
+	return look_descriptor(fd, &seen) == 0 && S_ISLNK(seen.st_mode);
 #else
 	struct statx seen;
 	return look_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &seen) == 0 &&
-	       (seen.stx_mode & TYPE_MASK) == TYPE_LINK;
+	       S_ISLNK(seen.stx_mode);
 #endif
 }
 

@@ -347,7 +347,6 @@ EXPORTED int fts_close(struct fts *walk)
 }
 
 // The names of large-file support (lfs64(7)): the same functions on x86-64.
-#define ALSO(name, of) EXPORTED __typeof__(of) name __attribute__((alias(#of)))
 ALSO(fts64_open, fts_open);
 ALSO(fts64_read, fts_read);
 ALSO(fts64_children, fts_children);

@@ -24,6 +24,8 @@
 #include <stddef.h>
 
 #define EXPORTED __attribute__((visibility("default")))
+// A further name of an exported function.
+#define ALSO(name, of) EXPORTED __typeof__(of) name __attribute__((alias(#of)))
 
 // ---- the program's libc (libc.c) ----
 

@@ -95,22 +95,24 @@ static bool times_fit(const struct statx *from)
 	       fits(from->stx_ctime.tv_sec);
 }
 
+// What all three layouts have under the same names.
+#define OWNERSHIP(from)                                                                           \
+	.dev = rules_dev((from)->stx_dev_major, (from)->stx_dev_minor), .mode = (from)->stx_mode, \
+	.nlink = (from)->stx_nlink, .uid = (from)->stx_uid, .gid = (from)->stx_gid,               \
+	.rdev = rules_dev((from)->stx_rdev_major, (from)->stx_rdev_minor)
+#define TIMES(as, from)                                                                           \
+	.atim = as(&(from)->stx_atime), .mtim = as(&(from)->stx_mtime),                           \
+	.ctim = as(&(from)->stx_ctime)
+
 static int encode32(const struct statx *from, struct stat32 *to)
 {
 	*to = (struct stat32){
-		.dev = rules_dev(from->stx_dev_major, from->stx_dev_minor),
+		OWNERSHIP(from),
 		.ino = (uint32_t)from->stx_ino,
-		.mode = from->stx_mode,
-		.nlink = from->stx_nlink,
-		.uid = from->stx_uid,
-		.gid = from->stx_gid,
-		.rdev = rules_dev(from->stx_rdev_major, from->stx_rdev_minor),
 		.size = (int32_t)from->stx_size,
 		.blksize = (int32_t)from->stx_blksize,
 		.blocks = (int32_t)from->stx_blocks,
-		.atim = short_time(&from->stx_atime),
-		.mtim = short_time(&from->stx_mtime),
-		.ctim = short_time(&from->stx_ctime),
+		TIMES(short_time, from),
 	};
 	bool all = to->ino == from->stx_ino && fits((int64_t)from->stx_size) &&
 		   fits((int64_t)from->stx_blocks) && times_fit(from);
@@ -120,19 +122,12 @@ static int encode32(const struct statx *from, struct stat32 *to)
 static int encode64(const struct statx *from, struct stat64 *to)
 {
 	*to = (struct stat64){
-		.dev = rules_dev(from->stx_dev_major, from->stx_dev_minor),
+		OWNERSHIP(from),
 		.short_ino = (uint32_t)from->stx_ino,
-		.mode = from->stx_mode,
-		.nlink = from->stx_nlink,
-		.uid = from->stx_uid,
-		.gid = from->stx_gid,
-		.rdev = rules_dev(from->stx_rdev_major, from->stx_rdev_minor),
 		.size = (int64_t)from->stx_size,
 		.blksize = (int32_t)from->stx_blksize,
 		.blocks = (int64_t)from->stx_blocks,
-		.atim = short_time(&from->stx_atime),
-		.mtim = short_time(&from->stx_mtime),
-		.ctim = short_time(&from->stx_ctime),
+		TIMES(short_time, from),
 		.ino = from->stx_ino,
 	};
 	return times_fit(from) ? 0 : -EOVERFLOW;
@@ -141,36 +136,29 @@ static int encode64(const struct statx *from, struct stat64 *to)
 static void encode_time64(const struct statx *from, struct stat64_time64 *to)
 {
 	*to = (struct stat64_time64){
-		.dev = rules_dev(from->stx_dev_major, from->stx_dev_minor),
+		OWNERSHIP(from),
 		.ino = from->stx_ino,
-		.mode = from->stx_mode,
-		.nlink = from->stx_nlink,
-		.uid = from->stx_uid,
-		.gid = from->stx_gid,
-		.rdev = rules_dev(from->stx_rdev_major, from->stx_rdev_minor),
 		.size = (int64_t)from->stx_size,
 		.blksize = (int32_t)from->stx_blksize,
 		.blocks = (int64_t)from->stx_blocks,
-		.atim = long_time(&from->stx_atime),
-		.mtim = long_time(&from->stx_mtime),
-		.ctim = long_time(&from->stx_ctime),
+		TIMES(long_time, from),
 	};
 }
 
 static void decode64(const struct stat64 *from, struct statx *to)
 {
-	const uint32_t low = 0xff, middle = 0xfff;
+	// The kernel's 32-bit form of a device, in 64 bits.
+	uint32_t dev = (uint32_t)from->dev, rdev = (uint32_t)from->rdev;
 	*to = (struct statx){
-		.stx_dev_major = (uint32_t)(from->dev >> 8) & middle,
-		.stx_dev_minor = ((uint32_t)from->dev & low) | ((uint32_t)(from->dev >> 12) & ~low),
+		.stx_dev_major = rules_rdev_major(dev),
+		.stx_dev_minor = rules_rdev_minor(dev),
 		.stx_ino = from->ino,
 		.stx_mode = (uint16_t)from->mode,
 		.stx_nlink = from->nlink,
 		.stx_uid = from->uid,
 		.stx_gid = from->gid,
-		.stx_rdev_major = (uint32_t)(from->rdev >> 8) & middle,
-		.stx_rdev_minor =
-			((uint32_t)from->rdev & low) | ((uint32_t)(from->rdev >> 12) & ~low),
+		.stx_rdev_major = rules_rdev_major(rdev),
+		.stx_rdev_minor = rules_rdev_minor(rdev),
 		.stx_size = (uint64_t)from->size,
 		.stx_blksize = (uint32_t)from->blksize,
 		.stx_blocks = (uint64_t)from->blocks,

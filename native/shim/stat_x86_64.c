@@ -90,7 +90,6 @@ EXPORTED int statx(int dirfd, const char *restrict path, int flags, unsigned mas
 }
 
 // The names of large-file support (lfs64(7)): the same functions on x86-64.
-#define ALSO(name, of) EXPORTED __typeof__(of) name __attribute__((alias(#of)))
 ALSO(stat64, stat);
 ALSO(lstat64, lstat);
 ALSO(fstat64, fstat);
