@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attach.h"
 
+#include "proc_text.h"
 #include "request.h"
 #include "scope.h"
 #include "target.h"
@@ -36,19 +37,10 @@ bool attach_by_getgroups(struct request *request, struct outcome *outcome)
 // Filters that a thread runs under (Linux 5.9), or -1.
 static int count_filters(int directory, const char *thread)
 {
-	char name[32], line[128];
-	snprintf(name, sizeof(name), "%s/status", thread);
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-	FILE *status = fd < 0 ? NULL : fdopen(fd, "r");
+	char name[32];
 	int count = -1;
-	if (!status) {
-		scope_close(&fd);
-		return -1;
-	}
-	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "Seccomp_filters: %d", &count) == 1)
-			break;
-	fclose(status);
+	snprintf(name, sizeof(name), "%s/status", thread);
+	proc_text_read(directory, name, (struct proc_field[]){{"Seccomp_filters: %d", &count}, {0}});
 	return count;
 }
 

@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "kernel.h"
 #include "metadata.h"
+#include "proc_text.h"
 #include "request.h"
 #include "resolve.h"
 #include "scope.h"
@@ -130,19 +131,16 @@ static int share_open_file(const struct request *request, int number)
 // -errno; *flags_ret: the O_* flags of the target's.
 static int open_again(const struct request *request, int number, unsigned *flags_ret)
 {
-	char line[128];
+	char name[64];
 	long long position = -1;
-	snprintf(line, sizeof(line), "/proc/%d/fdinfo/%d", request->tid, number);
-	FILE *info = fopen(line, "re");
-	if (!info)
-		return -errno;
-	while (fgets(line, sizeof(line), info)) {
-		sscanf(line, "pos: %lld", &position);
-		sscanf(line, "flags: %o", flags_ret);
-	}
-	fclose(info);
-	snprintf(line, sizeof(line), "/proc/%d/fd/%d", request->tid, number);
-	SCOPED_FD fd = open(line, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct proc_field fields[] = {
+		{"pos: %lld", &position}, {"flags: %o", flags_ret}, {0}};
+	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", request->tid, number);
+	int error = proc_text_read(AT_FDCWD, name, fields);
+	if (error)
+		return error;
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", request->tid, number);
+	SCOPED_FD fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || position < 0 || *flags_ret & O_PATH || lseek(fd, position, SEEK_SET) < 0)
 		return -EBADF;
 	return fd_release(&fd);

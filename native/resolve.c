@@ -16,6 +16,7 @@
 #include "answer.h"
 #include "control.h"
 #include "kernel.h"
+#include "proc_text.h"
 #include "scope.h"
 #include "target.h"
 #include "walk.h"
@@ -445,14 +446,7 @@ bool resolve_descriptor_is_path_only(const struct request *request)
 
 	unsigned flags = 0;
 	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", request->tid, number);
-	FILE *info = fopen(name, "re");
-	if (!info)
-		return false;
-	char line[128];
-	while (fgets(line, sizeof(line), info))
-		if (sscanf(line, "flags: %o", &flags) == 1)
-			break;
-	fclose(info);
+	proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"flags: %o", &flags}, {0}});
 	return flags & O_PATH;
 }
 
@@ -460,17 +454,13 @@ bool resolve_may_act(const struct request *request)
 {
 	if (!atomic_load(&request->session->other_users))
 		return true;
-	char line[128];
+	char name[PREFIX_ROOM];
 	unsigned uid = 0, gid = 0;
-	snprintf(line, sizeof(line), "/proc/%d/status", request->tid);
-	FILE *status = fopen(line, "re");
-	if (!status)
-		return false;
 	// The fourth is the one that file access goes by (proc_pid_status(5)).
-	while (fgets(line, sizeof(line), status)) {
-		sscanf(line, "Uid: %*u %*u %*u %u", &uid);
-		sscanf(line, "Gid: %*u %*u %*u %u", &gid);
-	}
-	fclose(status);
+	const struct proc_field ids[] = {
+		{"Uid: %*u %*u %*u %u", &uid}, {"Gid: %*u %*u %*u %u", &gid}, {0}};
+	snprintf(name, sizeof(name), "/proc/%d/status", request->tid);
+	if (proc_text_read(AT_FDCWD, name, ids) != 0)
+		return false;
 	return uid == geteuid() && gid == getegid();
 }

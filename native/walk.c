@@ -7,6 +7,7 @@
 #include "walk.h"
 
 #include "kernel.h"
+#include "proc_text.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -68,17 +69,11 @@ static bool same_directory(int a, int b)
 
 static int thread_group(pid_t tid)
 {
-	char line[128];
+	char name[32];
 	int tgid = -ESRCH;
-	snprintf(line, sizeof(line), "/proc/%d/status", tid);
-	FILE *status = fopen(line, "re");
-	if (!status)
-		return -errno;
-	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "Tgid: %d", &tgid) == 1)
-			break;
-	fclose(status);
-	return tgid;
+	snprintf(name, sizeof(name), "/proc/%d/status", tid);
+	int error = proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"Tgid: %d", &tgid}, {0}});
+	return error ? error : tgid;
 }
 
 // What the links at the top of a /proc say to the target. Returns a descriptor,
