@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from fakeroot_sc.passes import PASS_HIGH_PLACEHOLDER, PASS_LOW_PLACEHOLDER
-from fakeroot_sc.syscalls.table import X32_SYSCALL_BIT, Abi, rows
+from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi
+from fakeroot_sc.syscalls.table import rows
 
 LD, LDX, ST, STX, ALU, JMP, RET, MISC = range(8)
 W = 0x00

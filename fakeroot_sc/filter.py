@@ -24,7 +24,8 @@ from typing import Any
 
 from fakeroot_sc import bpf
 from fakeroot_sc.passes import PASS_HIGH_PLACEHOLDER, PASS_LOW_PLACEHOLDER, patch_pass
-from fakeroot_sc.syscalls.table import TABLE, Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
+from fakeroot_sc.syscalls.table import TABLE
 
 MARKER = bpf.RET_TRACE | 0x5C5C
 """The action libseccomp gives to rows with passes=True; none is left in the end."""

@@ -19,6 +19,13 @@ struct session_page {
 	// Counts the calls by which targets install filters of their own. Those may
 	// kill for a call that libc would not have made in the shim's place.
 	_Atomic uint32_t sandboxes;
+
+	// What the shim need not care about while it is 0; none goes back to 0.
+	_Atomic uint32_t left_root;          // changes of credentials away from root's
+	_Atomic uint32_t xattr_records;      // files with extended attributes remembered
+	_Atomic uint32_t setgid_directories; // directories that hand a remembered group on
+	_Atomic uint32_t locking_umasks;     // umasks set that lock a file's owner out
+	uint64_t root_tag;                   // of a process that has not left root, credentials.c
 };
 
 _Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the table is behind it");

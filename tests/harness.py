@@ -23,7 +23,8 @@ from typing import IO, Any
 
 import installed
 
-from fakeroot_sc.syscalls.table import TABLE, Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
+from fakeroot_sc.syscalls.table import TABLE
 
 PATIENCE = 40.0
 """Seconds after which a command has failed: far more than anything here takes."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakeroot_sc import bpf
 from fakeroot_sc.bpf import Assembler, BpfError, Instruction
-from fakeroot_sc.syscalls.table import Abi
+from fakeroot_sc.syscalls.row import Abi
 
 X86_64 = Abi.X86_64.audit_arch
 I386 = Abi.I386.audit_arch

@@ -22,7 +22,7 @@ from harness import (
     garbled,
 )
 
-from fakeroot_sc.syscalls.table import Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
 
 MODES = (0, 0o1, 0o111, 0o222, 0o444, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777)
 

@@ -23,7 +23,7 @@ from harness import (
     garbled,
 )
 
-from fakeroot_sc.syscalls.table import Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
 
 
 def call_of(row: Syscall, path: str, fd: int, uid: int, gid: int) -> tuple[Any, ...]:

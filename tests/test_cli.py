@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from installed import OPTIONS
 
 from fakeroot_sc.plan import UsageError, parse
-from fakeroot_sc.syscalls.table import Abi, rows
+from fakeroot_sc.syscalls.row import Abi
+from fakeroot_sc.syscalls.table import rows
 
 MODULE = [sys.executable, "-m", "fakeroot_sc", *OPTIONS]
 """To be started outside of the source tree, which shadows the installed package."""

@@ -53,7 +53,7 @@ from harness import (
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fakeroot_sc.syscalls.table import Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
 
 pytestmark = pytest.mark.root
 

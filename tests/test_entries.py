@@ -14,7 +14,7 @@ import harness
 import pytest
 from harness import AT_FDCWD, AT_REMOVEDIR, BAD_POINTERS, PATH_MAX, Probe, Session, buffer, garbled
 
-from fakeroot_sc.syscalls.table import Abi
+from fakeroot_sc.syscalls.row import Abi
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2

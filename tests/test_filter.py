@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from fakeroot_sc import bpf, passes
 from fakeroot_sc import filter as filters
 from fakeroot_sc.syscalls import generate
-from fakeroot_sc.syscalls.table import TABLE, X32_SYSCALL_BIT, Abi, Masked, Syscall, rows
+from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Masked, Syscall
+from fakeroot_sc.syscalls.table import TABLE, rows
 
 ROOT = Path(__file__).parent.parent
 PASS = 0x8BAD_F00D_1234_5678

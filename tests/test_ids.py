@@ -21,7 +21,7 @@ from harness import (
     garbled,
 )
 
-from fakeroot_sc.syscalls.table import Syscall
+from fakeroot_sc.syscalls.row import Syscall
 
 
 def width(row: Syscall) -> int:

@@ -21,7 +21,7 @@ from harness import (
     garbled,
 )
 
-from fakeroot_sc.syscalls.table import Abi
+from fakeroot_sc.syscalls.row import Abi
 
 TYPES = (stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
 

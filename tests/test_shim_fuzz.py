@@ -42,7 +42,7 @@ from harness import (
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fakeroot_sc.syscalls.table import Abi
+from fakeroot_sc.syscalls.row import Abi
 
 TIMES = int(os.environ.get("FAKEROOT_SC_TEST_EXAMPLES", "1"))
 

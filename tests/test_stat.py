@@ -37,7 +37,7 @@ from harness import (
     unterminated,
 )
 
-from fakeroot_sc.syscalls.table import Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Syscall
 
 LOW_ID_OF_LARGE = 65534  # overflowuid(7)
 

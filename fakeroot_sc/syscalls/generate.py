@@ -19,16 +19,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fakeroot_sc.filter import FilterError, compile_filter
-from fakeroot_sc.syscalls.table import (
-    TABLE,
-    X32_SYSCALL_BIT,
-    Abi,
-    Home,
-    Masked,
-    Subject,
-    Syscall,
-    any_bit,
-)
+from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Home, Masked, Subject, Syscall, any_bit
+from fakeroot_sc.syscalls.table import TABLE
 
 _COMMAND = "python -m fakeroot_sc.syscalls.generate"
 _C_HEADING = f"""\
