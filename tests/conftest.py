@@ -13,6 +13,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 
 import installed
 import pytest
+from differential import PairOf, sides
 from harness import (
     BUILDS,
     LIBC_BUILDS,
@@ -340,3 +342,19 @@ def fake32(probe32: Probe, tree: Path) -> Iterator[Session]:
     """The same for 32-bit programs."""
     with probe32.session(tree) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def real_root_can_make_devices(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if os.geteuid() != 0:
+        return
+    try:
+        os.mknod(tmp_path_factory.mktemp("node") / "null", stat.S_IFCHR | 0o666, 0x103)
+    except OSError as error:
+        pytest.skip(f"real root cannot make devices here (CAP_MKNOD): {error.strerror}")
+
+
+@pytest.fixture
+def pair_of(probes: Probes, real_root_can_make_devices: None) -> PairOf:
+    """Opens a pair for a build of the probe."""
+    return lambda build: sides(probes(build))
