@@ -92,7 +92,7 @@ class Question:
     others are compared with; ``order``: its place in the table."""
 
     title: str
-    unit: str  # of the numbers that the commands print: "ns" or "bytes"
+    unit: str  # of the numbers that the commands print: "ns", "bytes" or "times"
     order: int
     cases: Callable[[Scratch, Tool, Effort], list[Case]]
     rows: tuple[Row, ...] = ()

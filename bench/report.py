@@ -158,6 +158,8 @@ def describe_versions(tools: Iterable[Tool]) -> dict[str, str]:
 def _amount(value: float, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1e3:.0f} kB" if abs(value) < 1e6 else f"{value / 1e6:.2f} MB"
+    if unit == "times":
+        return f"{value:.2f}"
     for limit, divisor, name in ((1e3, 1, "ns"), (1e6, 1e3, "us"), (1e9, 1e6, "ms")):
         if value < limit:
             return f"{value / divisor:.3g} {name}"
