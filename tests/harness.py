@@ -335,6 +335,14 @@ class Session:
         """Lets a new process issue what follows."""
         self._order("fork")
 
+    def go_on_in_parent(self) -> None:
+        """Ends the child that issues the calls, or the thread."""
+        self._order("exit")
+
+    def execute(self, program: str) -> str:
+        """Executes the probe, under that name, in place of itself; returns an errno's name or 0."""
+        return self._exchange([("execve", f"exec {_bytes(program).hex()}\n", "")])[0].outcome
+
     def ok(self, call: str | Syscall, *arguments: Argument) -> int:
         """A call that must succeed; returns its value."""
         result = self.call(call, *arguments)
@@ -477,32 +485,52 @@ class Probe:
 
 @contextlib.contextmanager
 def sessions_of_one_run(
-    one: Probe, other: Probe, directory: Path, *options: str
-) -> Iterator[tuple[Session, Session]]:
-    """Two probes in a directory, under the same fakeroot-sc."""
-    script, to_one = os.pipe()
-    from_one, results = os.pipe()
-    closed = f"{script}<&- {results}>&-"
-    start = f'"$1" <&{script} >&{results} {closed} & exec "$2" {closed}'
+    probes: Sequence[Probe],
+    directory: Path,
+    *options: str,
+    fake: bool = True,
+    user: int | None = None,
+) -> Iterator[list[Session]]:
+    """Probes in a directory, under the same fakeroot-sc or bare, as a given user or the same."""
+    pipes = [(os.pipe(), os.pipe()) for _ in probes[1:]]
+    numbers = [number for script, results in pipes for number in (script[0], results[1])]
+    closed = " ".join(f"{number}<&-" for number in numbers)
+    places = range(2, len(probes) + 1)
+    start = " ".join(
+        f'"${place}" <&{script[0]} >&{results[1]} {closed} &'
+        for place, (script, results) in zip(places, pipes, strict=True)
+    )
+    # Not sh: dash takes descriptors of one digit.
+    command = ["bash", "-c", f'{start} exec "$1" {closed}', "bash", *(one.path for one in probes)]
+    if fake:
+        command = [installed.FAKEROOT_SC, *options, "--", *command]
+    identity: dict[str, Any] = {}
+    if user is not None:
+        identity = {"user": user, "group": user, "extra_groups": [user]}
     process = subprocess.Popen(
-        # Not sh: dash takes descriptors of one digit.
-        [installed.FAKEROOT_SC, *options, "--", "bash", "-c", start, "bash", one.path, other.path],
+        command,
         cwd=directory,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         umask=0o022,
-        pass_fds=(script, results),
+        pass_fds=numbers,
+        **identity,
     )
-    os.close(script)
-    os.close(results)
-    with (
-        os.fdopen(from_one, "rb") as out,
-        Session(process, other.abi, directory) as second,
+    for number in numbers:
+        os.close(number)
+    with contextlib.ExitStack() as stack:
+        outs = [stack.enter_context(os.fdopen(results[0], "rb")) for _, results in pipes]
+        first = stack.enter_context(Session(process, probes[0].abi, directory))
         # Closed before the session ends: it waits for all who may write to standard error.
-        os.fdopen(to_one, "wb") as into,
-    ):
-        yield Session(process, one.abi, directory, (into, out)), second
+        intos = [stack.enter_context(os.fdopen(script[1], "wb")) for script, _ in pipes]
+        yield [
+            first,
+            *(
+                Session(process, probe.abi, directory, one)
+                for probe, one in zip(probes[1:], zip(intos, outs, strict=True), strict=True)
+            ),
+        ]
 
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -83,7 +83,7 @@ class Trio:
     It tells whether a change was right, which two who look at the same cannot.
     """
 
-    def __init__(self, pair: tuple[Session, Session], third: Session) -> None:
+    def __init__(self, pair: list[Session], third: Session) -> None:
         self.pair = pair
         self.third = third
         self.i386 = third.abi is Abi.I386
@@ -276,7 +276,7 @@ def agree(build: str, probes: Probes, script: list[tuple[int, Call]], *options: 
             directory.mkdir()
             harness.populate_few(directory)
         with (
-            harness.sessions_of_one_run(library, kernel, here, *options) as pair,
+            harness.sessions_of_one_run([library, kernel], here, *options) as pair,
             kernel.session(elsewhere, *options) as third,
         ):
             trio = Trio(pair, third)

@@ -7,6 +7,9 @@
 //   call NR ARGUMENT...   -> RETURN ERRNO [SLOT:ok|broken:HEX]...
 //   thread                -> 0 0; the rest of the script runs in a new thread
 //   fork                  -> 0 0; the rest of the script runs in a child
+//   exit                  -> 0 0; ends that thread or child: what made it goes on
+//   exec HEX              -> executes a file of that name, the probe: it says 0 0;
+//                            -1 ERRNO where that fails
 //
 // Arguments:
 //   n:NUMBER      the register's value (hexadecimal, up to 64 bits)
@@ -194,6 +197,17 @@ static char *next_line(void)
 	}
 }
 
+static void execute(const char *hex)
+{
+	static unsigned char name[DATA + 1];
+	name[decode_hex(hex, name)] = '\0';
+	char *const arguments[] = {(char *)name, "executed", NULL};
+	fflush(stdout);
+	dup2(SCRIPT_FD, STDIN_FILENO);
+	execv((char *)name, arguments);
+	printf("-1 %d\n", errno);
+}
+
 static void *run(void *unused)
 {
 	(void)unused;
@@ -218,6 +232,12 @@ static void *run(void *unused)
 				waitpid(child, NULL, 0);
 			else
 				alarm(SECONDS_MOST);
+		} else if (strncmp(line, "exec ", 5) == 0) {
+			execute(line + 5);
+		} else if (strcmp(line, "exit") == 0) {
+			puts("0 0");
+			free(line);
+			return NULL;
 		} else {
 			errno = EINVAL;
 			die(line);
@@ -227,13 +247,16 @@ static void *run(void *unused)
 	return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	(void)argv;
 	// A call that hangs ends the probe, whatever becomes of the test.
 	alarm(SECONDS_MOST);
 	if (dup2(STDIN_FILENO, SCRIPT_FD) < 0)
 		die("dup2");
 	prepare_slots();
+	if (argc > 1)
+		puts("0 0");
 	run(NULL);
 	fflush(stdout);
 	return 0;
