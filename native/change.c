@@ -69,8 +69,6 @@ int change_begin(struct request *request, bool pin, struct subject *subject_ret)
 {
 	struct mount_facts facts;
 	subject_ret->fd = -1;
-	if (!resolve_may_act(request))
-		return RESOLVE_LEAVE;
 	if (!request_flags_valid(request))
 		return -EINVAL;
 	if (pin || !look(request, subject_ret, &facts)) {

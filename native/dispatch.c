@@ -4,6 +4,7 @@
 #define FSC_SYSCALL_TABLES
 #include "request.h"
 
+#include "attach.h"
 #include "kernel.h"
 
 static const struct syscall_row *row_at(const uint8_t *index, size_t size, uint32_t nr)
@@ -30,17 +31,14 @@ const struct syscall_row *dispatch_row(uint32_t arch, int nr, bool kernel_has_x3
 void dispatch(struct request *request, struct outcome *outcome)
 {
 	static void (*const handlers[])(struct request *, struct outcome *) = {
-		[OP_STAT] = op_stat,           [OP_ACCESS] = op_access,
-		[OP_CHOWN] = op_chown,         [OP_CHMOD] = op_chmod,
-		[OP_GETID] = op_getid,         [OP_GETRESID] = op_getresid,
-		[OP_GETGROUPS] = op_getgroups, [OP_SETID] = op_setid,
-		[OP_SET_ACL] = op_set_acl,     [OP_GETDENTS] = op_getdents,
-		[OP_UNLINK] = op_unlink,       [OP_RENAME] = op_rename,
-		[OP_VIEW] = op_view,           [OP_EXEC] = op_exec,
-		[OP_SANDBOX] = op_sandbox,
+#define X(name, NAME) [OP_##NAME] = op_##name,
+		NATIVE_OPERATIONS(X)
+#undef X
 	};
 	if (!request->row)
 		outcome_continue(outcome);
+	else if (attach_by_any(request, outcome))
+		return;
 	else if (request->row->operation == OP_PYTHON)
 		request->session->python(request, outcome);
 	else

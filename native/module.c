@@ -7,6 +7,7 @@
 
 #include "attach.h"
 #include "control.h"
+#include "credentials.h"
 #include "kernel.h"
 #include "launch.h"
 #include "metadata.h"
@@ -305,6 +306,7 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 		stage = LAUNCH_STATX;
 	if (!error) {
 		session_publish(&session, pass, unknown_is_real);
+		credentials_init(&session);
 		preload_init(&session.preload, shim == Py_None ? NULL : PyBytes_AsString(shim));
 		session.control = control;
 		session.python = run_python;

@@ -72,7 +72,8 @@ void mounts_changed(struct session *session)
 #define FACT_READ_ONLY (UINT64_C(1) << 63)
 #define FACT_OVERLAY (UINT64_C(1) << 62)
 #define FACT_NO_EXEC (UINT64_C(1) << 61)
-#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY | FACT_NO_EXEC)
+#define FACT_NO_SUID (UINT64_C(1) << 60)
+#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY | FACT_NO_EXEC | FACT_NO_SUID)
 
 static _Atomic uint64_t *slot(struct session *session, const struct statx *real)
 {
@@ -90,6 +91,7 @@ bool mounts_known(struct session *session, const struct statx *real,
 	facts_ret->read_only = word & FACT_READ_ONLY;
 	facts_ret->overlay = word & FACT_OVERLAY;
 	facts_ret->no_exec = word & FACT_NO_EXEC;
+	facts_ret->no_suid = word & FACT_NO_SUID;
 	return true;
 }
 
@@ -103,9 +105,11 @@ void mounts_learn(struct session *session, const struct statx *real, int fd,
 	facts_ret->read_only = fs.f_flags & ST_RDONLY;
 	facts_ret->overlay = fs.f_type == OVERLAYFS_SUPER_MAGIC;
 	facts_ret->no_exec = fs.f_flags & ST_NOEXEC;
+	facts_ret->no_suid = fs.f_flags & ST_NOSUID;
 	if (real->stx_mask & STATX_MNT_ID)
 		atomic_store(slot(session, real),
 			     real->stx_mnt_id | (facts_ret->read_only ? FACT_READ_ONLY : 0) |
 				     (facts_ret->overlay ? FACT_OVERLAY : 0) |
-				     (facts_ret->no_exec ? FACT_NO_EXEC : 0));
+				     (facts_ret->no_exec ? FACT_NO_EXEC : 0) |
+				     (facts_ret->no_suid ? FACT_NO_SUID : 0));
 }

@@ -12,6 +12,7 @@
 struct mount_facts {
 	bool read_only;
 	bool no_exec;
+	bool no_suid;
 	bool overlay; // overlayfs: a file's birth time changes when it is copied up
 };
 

@@ -159,6 +159,12 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 	}
 }
 
+static bool is_id(int operation)
+{
+	return operation == OP_GETUID || operation == OP_GETEUID || operation == OP_GETGID ||
+	       operation == OP_GETEGID;
+}
+
 // What touches no file waits for the target's memory at most, which a file server
 // may be behind. Nor does looking at a local file wait: a disk may have to be read,
 // but that comes to an end by itself. Removing a large file may take long; the
@@ -166,7 +172,7 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 static bool might_block(const struct request *request)
 {
 	struct session *session = request->session;
-	if (!request->row || request->row->operation == OP_GETID)
+	if (!request->row || is_id(request->row->operation))
 		return false;
 	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
 	    atomic_load(&session->views))

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // access(2) and its kin: root is refused nothing (CAP_DAC_OVERRIDE) but to execute
-// what has no execute bit and to write where nobody can.
+// what has no execute bit and to write where nobody can. Who has left root is held to
+// what is shown of the file itself, ACLs apart.
 //
 // A directory on the way that the real user cannot search stays closed: what is
 // behind it cannot be looked at, and the kernel refuses it.
-#include "attach.h"
 #include "glance.h"
 #include "mounts.h"
+#include "permission.h"
 #include "resolve.h"
 #include "scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,14 +76,34 @@ static int find_obstacles(struct request *request, int flags, const struct statx
 	return 0;
 }
 
-// do_faccessat(), inode_permission() and generic_permission() for root, in their order.
-static int permission(const struct statx *shown, const struct obstacles *obstacles, uint32_t mode)
+// access_override_creds(): the real ids count, unless AT_EACCESS is given.
+static struct credentials asking(const struct request *request)
+{
+	struct credentials asker = *credentials_of(request);
+	if (request_flags(request) & AT_EACCESS)
+		return asker;
+	asker.fsuid = asker.uid;
+	asker.fsgid = asker.gid;
+	if (!(asker.securebits & SECBIT_NO_SETUID_FIXUP))
+		asker.effective = asker.uid == 0 ? asker.permitted : 0;
+	return asker;
+}
+
+static bool overrides_all(const struct credentials *asker)
+{
+	return credentials_capable(asker, CAP_DAC_OVERRIDE) &&
+	       credentials_capable(asker, CAP_DAC_READ_SEARCH);
+}
+
+// do_faccessat(), inode_permission() and generic_permission(), in their order.
+static int permission(const struct credentials *asker, const struct statx *shown,
+		      const struct obstacles *obstacles, uint32_t mode)
 {
 	if (executes_file(shown, mode) && obstacles->no_exec)
 		return -EACCES;
 	if (obstacles->immutable)
 		return -EPERM;
-	if (mode & X_OK && !rules_root_executes(shown->stx_mode))
+	if (permission_by_mode(asker, shown, mode) != 0)
 		return -EACCES;
 	return writes_to_mount(shown, mode) && obstacles->read_only ? -EROFS : 0;
 }
@@ -92,11 +114,8 @@ void op_access(struct request *request, struct outcome *outcome)
 	// Unlike statx(2) by default, access(2) triggers no automounts.
 	int flags = (request_flags(request) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) |
 		    AT_NO_AUTOMOUNT;
-	if (attach_by_any(request, outcome))
-		return;
 	outcome_continue(outcome);
-	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK) || !request_flags_valid(request) ||
-	    !resolve_may_act(request))
+	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK) || !request_flags_valid(request))
 		return;
 
 	struct statx real;
@@ -110,16 +129,17 @@ void op_access(struct request *request, struct outcome *outcome)
 	struct statx shown = real;
 	rules_show(&record, request->session->page->unknown_is_real, &shown);
 
+	struct credentials asker = asking(request);
 	struct obstacles obstacles = {0};
-	if (mode & W_OK && owner_may(&real, &shown, mode))
+	if (mode & W_OK && overrides_all(&asker) && owner_may(&real, &shown, mode))
 		return;
 	if ((mode & W_OK || executes_file(&shown, mode)) &&
 	    find_obstacles(request, flags, &real, mode, &obstacles) != 0)
 		return;
-	error = permission(&shown, &obstacles, mode);
+	error = permission(&asker, &shown, &obstacles, mode);
 	// A read-only file system refuses to write before it looks at the mode, a read-only
 	// mount after that, and statfs(2) does not tell them apart. The kernel does.
-	if (error != 0 && error != -EROFS && writes_to_mount(&shown, mode) && obstacles.read_only)
+	if (error != 0 && error != -EROFS && overrides_all(&asker) && writes_to_mount(&shown, mode) && obstacles.read_only)
 		return;
 	outcome_result(outcome, error);
 }

@@ -4,6 +4,7 @@
 // the file, and no further; what the real mode then does not show is remembered.
 #include "change.h"
 #include "metadata.h"
+#include "permission.h"
 #include "scope.h"
 #include "target.h"
 
@@ -26,6 +27,21 @@ static int chmod_real(int fd, uint32_t mode)
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	return chmod(name, mode) < 0 ? -errno : 0;
+}
+
+// setattr_prepare(): the owner may, and keeps set-group-ID if the group is one of theirs.
+static int check_chmod(struct request *request, const struct subject *subject, uint32_t *mode)
+{
+	const struct credentials *credentials = credentials_of(request);
+	struct inode_record record;
+	struct statx shown = subject->real;
+	bool known = metadata_find(request->session, &subject->real, &record);
+	rules_show(known ? &record : NULL, request->session->page->unknown_is_real, &shown);
+	if (!permission_owns(credentials, &shown))
+		return -EPERM;
+	if (!permission_keeps_setgid(credentials, shown.stx_gid))
+		*mode &= ~(uint32_t)S_ISGID;
+	return 0;
 }
 
 static int change_mode(struct session *session, struct subject *subject, uint32_t mode)
@@ -72,6 +88,8 @@ void op_chmod(struct request *request, struct outcome *outcome)
 	int result = change_begin(request, true, &subject);
 	if (!result && S_ISLNK(subject.real.stx_mode))
 		result = -EOPNOTSUPP;
+	if (!result)
+		result = check_chmod(request, &subject, &mode);
 	if (!result)
 		result = change_mode(request->session, &subject, mode);
 	change_outcome(outcome, result);

@@ -6,7 +6,6 @@
 // The kernel executes them wherever no record is at stake. Where one is, the
 // supervisor acts in the target's place: only so does it see the outcome. If it
 // fails, so will the kernel, and with the right error; or it may do more.
-#include "attach.h"
 #include "change.h"
 #include "metadata.h"
 #include "scope.h"
@@ -56,8 +55,6 @@ static void retire_if_gone(struct session *session, struct subject *subject)
 void op_unlink(struct request *request, struct outcome *outcome)
 {
 	struct session *session = request->session;
-	if (attach_by_any(request, outcome))
-		return;
 	outcome_continue(outcome);
 	if (inode_table_count(&session->table) == 0 || !request_flags_valid(request))
 		return;
@@ -77,8 +74,6 @@ void op_rename(struct request *request, struct outcome *outcome)
 {
 	struct session *session = request->session;
 	const struct syscall_row *row = request->row;
-	if (attach_by_any(request, outcome))
-		return;
 	outcome_continue(outcome);
 	if (inode_table_count(&session->table) == 0)
 		return;

@@ -2,7 +2,9 @@
 //
 // execve(2): the kernel's own affair; but the new program's loader must not be told
 // to preload what it cannot. And seccomp(2), whose filters the shim must respect.
+#include "exec_credentials.h"
 #include "metadata.h"
+#include "mounts.h"
 #include "preload.h"
 #include "request.h"
 #include "resolve.h"
@@ -50,18 +52,31 @@ static bool is_fresh(const struct statx *real)
 	return age <= 10;
 }
 
-// The kind of a pinned program; of a script, that of its interpreter. A script is not
-// remembered: its interpreter may change without it.
-static enum executable_kind kind_of(const struct request *request, int fd, int depth)
+// Whether the file has a record, the set-id bits of which its mount may forbid.
+static bool lacks_mount_facts(const struct request *request, const struct statx *real)
+{
+	struct mount_facts facts;
+	return metadata_may_know(request->session,
+				 rules_dev(real->stx_dev_major, real->stx_dev_minor),
+				 real->stx_ino) &&
+	       !mounts_known(request->session, real, &facts);
+}
+
+// The kind of a pinned program and its attributes; of a script, those of its interpreter.
+// A script is not remembered: its interpreter may change without it.
+static enum executable_kind kind_of(const struct request *request, int fd, int depth,
+				    struct statx *real_ret)
 {
 	struct preload *preload = &request->session->preload;
 	enum executable_kind kind;
-	struct statx real;
 	// Nobody may execute a file without an x bit. To read one may have effects (procfs).
-	if (resolve_attributes(fd, &real) != 0 || !S_ISREG(real.stx_mode) ||
-	    !rules_root_executes(real.stx_mode))
+	if (resolve_attributes(fd, real_ret) != 0 || !S_ISREG(real_ret->stx_mode) ||
+	    !rules_root_executes(real_ret->stx_mode))
 		return EXECUTABLE_UNKNOWN;
-	if (preload_recall(preload, &real, &kind))
+	struct mount_facts facts;
+	if (lacks_mount_facts(request, real_ret))
+		mounts_learn(request->session, real_ret, fd, &facts);
+	if (preload_recall(preload, real_ret, &kind))
 		return kind;
 	struct executable executable;
 	int error = read_program(fd, &executable);
@@ -69,28 +84,30 @@ static enum executable_kind kind_of(const struct request *request, int fd, int d
 	if (error)
 		return error == -EACCES ? EXECUTABLE_FOREIGN : EXECUTABLE_UNKNOWN;
 	if (executable.kind != EXECUTABLE_SCRIPT) {
-		if (!is_fresh(&real))
-			preload_remember(preload, &real, executable.kind);
+		if (!is_fresh(real_ret))
+			preload_remember(preload, real_ret, executable.kind);
 		return executable.kind;
 	}
 	if (depth == INTERPRETERS_MOST || *executable.interpreter == '\0')
 		return EXECUTABLE_UNKNOWN;
 	SCOPED_FD interpreter = open_for(request, executable.interpreter);
-	return interpreter < 0 ? EXECUTABLE_UNKNOWN : kind_of(request, interpreter, depth + 1);
+	return interpreter < 0 ? EXECUTABLE_UNKNOWN
+			       : kind_of(request, interpreter, depth + 1, real_ret);
 }
 
-static enum executable_kind kind_of_program(struct request *request, int flags)
+static enum executable_kind kind_of_program(struct request *request, int flags,
+					    struct statx *real_ret)
 {
 	enum executable_kind kind;
-	struct statx real;
-	if (resolve_statx(request, flags, RESOLVE_ATTRIBUTES, &real) != 0)
+	if (resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret) != 0)
 		return EXECUTABLE_UNKNOWN;
-	if (preload_recall(&request->session->preload, &real, &kind))
+	if (preload_recall(&request->session->preload, real_ret, &kind) &&
+	    !lacks_mount_facts(request, real_ret))
 		return kind;
 	SCOPED(subject_close) struct subject program = SUBJECT_NONE_YET;
 	if (resolve_subject(request, flags, &program) != 0)
 		return EXECUTABLE_UNKNOWN;
-	return kind_of(request, program.fd, 0);
+	return kind_of(request, program.fd, 0, real_ret);
 }
 
 // Whether the path of the shim leads to it for the target, too.
@@ -105,30 +122,36 @@ static bool sees_shim(const struct request *request)
 	       st.st_ino == preload->ino;
 }
 
-// One who has become another user for real may not even search the directory.
-static bool may_read_shim(const struct request *request)
+// Which form of LD_PRELOAD the program can take; false for one that needs no care.
+static bool choose_form(const struct request *request, enum executable_kind kind,
+			enum preload_form *form_ret)
 {
-	return request->session->preload.for_all || resolve_may_act(request);
+	const struct preload *preload = &request->session->preload;
+	*form_ret = PRELOAD_NOTHING;
+	if (kind == EXECUTABLE_UNKNOWN || kind == EXECUTABLE_STATIC)
+		return false;
+	if (kind == EXECUTABLE_X86_64 || (kind == EXECUTABLE_I386 && preload->has_i386))
+		*form_ret = kind == EXECUTABLE_X86_64 ? PRELOAD_X86_64 : PRELOAD_I386;
+	if (*form_ret != PRELOAD_NOTHING && !sees_shim(request))
+		*form_ret = PRELOAD_NOTHING;
+	return *form_ret != PRELOAD_X86_64 || atomic_load(&preload->changed);
 }
 
 void op_exec(struct request *request, struct outcome *outcome)
 {
-	struct preload *preload = &request->session->preload;
-	const struct syscall_row *row = request->row;
-	enum preload_form form = PRELOAD_NOTHING;
+	const struct preload *preload = &request->session->preload;
+	enum preload_form form;
+	struct statx real;
 	outcome_continue(outcome);
-	if (!preload->length || !request_flags_valid(request))
+	if (!request_flags_valid(request) ||
+	    (!preload->length && !exec_may_change_credentials(request)))
 		return;
-	enum executable_kind kind = kind_of_program(request, request_flags(request));
-	if (kind == EXECUTABLE_UNKNOWN || kind == EXECUTABLE_STATIC)
-		return;
-	if (kind == EXECUTABLE_X86_64 || (kind == EXECUTABLE_I386 && preload->has_i386))
-		form = kind == EXECUTABLE_X86_64 ? PRELOAD_X86_64 : PRELOAD_I386;
-	if (form != PRELOAD_NOTHING && (!sees_shim(request) || !may_read_shim(request)))
-		form = PRELOAD_NOTHING;
-	if (form == PRELOAD_X86_64 && !atomic_load(&preload->changed))
-		return;
-	preload_change(request, request->args[row->environment], form);
+	enum executable_kind kind = kind_of_program(request, request_flags(request), &real);
+	int error = kind == EXECUTABLE_UNKNOWN ? 0 : exec_change_credentials(request, &real);
+	if (error)
+		outcome_result(outcome, error);
+	else if (preload->length && choose_form(request, kind, &form))
+		preload_change(request, request->args[request->row->environment], form);
 }
 
 void op_sandbox(struct request *request, struct outcome *outcome)

@@ -1,62 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// credentials(7): every process is root, in root's group alone.
+// credentials(7): what a process is told of its ids.
 #include "attach.h"
+#include "credentials.h"
+#include "ids.h"
 #include "request.h"
+#include "scope.h"
+#include "target.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <stdlib.h>
 
-void op_getid(struct request *request, struct outcome *outcome)
+void op_getuid(struct request *request, struct outcome *outcome)
 {
-	(void)request;
-	outcome_value(outcome, 0);
+	outcome_value(outcome, ids_shown(request, credentials_of(request)->uid));
 }
 
-void op_getresid(struct request *request, struct outcome *outcome)
+void op_geteuid(struct request *request, struct outcome *outcome)
 {
-	const uint32_t root = 0;
+	outcome_value(outcome, ids_shown(request, credentials_of(request)->euid));
+}
+
+void op_getgid(struct request *request, struct outcome *outcome)
+{
+	outcome_value(outcome, ids_shown(request, credentials_of(request)->gid));
+}
+
+void op_getegid(struct request *request, struct outcome *outcome)
+{
+	outcome_value(outcome, ids_shown(request, credentials_of(request)->egid));
+}
+
+static void show_three(struct request *request, struct outcome *outcome,
+		       const uint32_t ids[static 3])
+{
 	uint16_t size = request->row->variant == VARIANT_IDS16 ? 2 : 4;
 	outcome_value(outcome, 0);
-	for (int position = 0; position < 3; position++)
-		outcome_copy_out(outcome, request->args[position], &root, size);
+	for (int position = 0; position < 3; position++) {
+		uint32_t shown = ids_shown(request, ids[position]);
+		outcome_copy_out(outcome, request->args[position], &shown, size);
+	}
+}
+
+void op_getresuid(struct request *request, struct outcome *outcome)
+{
+	const struct credentials *credentials = credentials_of(request);
+	show_three(request, outcome,
+		   (uint32_t[]){credentials->uid, credentials->euid, credentials->suid});
+}
+
+void op_getresgid(struct request *request, struct outcome *outcome)
+{
+	const struct credentials *credentials = credentials_of(request);
+	show_three(request, outcome,
+		   (uint32_t[]){credentials->gid, credentials->egid, credentials->sgid});
+}
+
+static int write_groups(struct request *request, const struct credentials *credentials)
+{
+	size_t count = credentials->group_count;
+	bool narrow = request->row->variant == VARIANT_IDS16;
+	SCOPED_FREE uint16_t *shown = narrow ? malloc(count * sizeof(*shown)) : NULL;
+	if (narrow && !shown)
+		return -ENOMEM;
+	for (size_t i = 0; narrow && i < count; i++)
+		shown[i] = (uint16_t)ids_shown(request, credentials->groups[i]);
+	return target_write(request->tid, request->args[request->row->list],
+			    narrow ? (const void *)shown : credentials->groups,
+			    count * (narrow ? sizeof(*shown) : sizeof(*credentials->groups)));
 }
 
 void op_getgroups(struct request *request, struct outcome *outcome)
 {
 	if (attach_by_getgroups(request, outcome))
 		return;
-	const uint32_t root = 0;
-	const int count = 1;
+	const struct credentials *credentials = credentials_of(request);
 	int room = (int)request->args[request->row->size];
-	if (room < 0 || (room > 0 && room < count)) {
+	outcome_value(outcome, credentials->group_count);
+	if (room < 0 || (room > 0 && (uint32_t)room < credentials->group_count)) {
 		outcome_result(outcome, -EINVAL);
-		return;
+	} else if (room > 0 && credentials->group_count > 0) {
+		int error = notification_valid(request) ? write_groups(request, credentials)
+							: -ESRCH;
+		if (error)
+			outcome_result(outcome, error);
 	}
-	outcome_value(outcome, count);
-	if (room == 0)
-		return;
-	outcome_copy_out(outcome, request->args[request->row->list], &root,
-			 request->row->variant == VARIANT_IDS16 ? 2 : 4);
-	outcome->value = count;
-}
-
-// posix_spawn(3) with POSIX_SPAWN_RESETIDS, which GNU make uses, sets the effective
-// ids to what getuid(2) has just shown.
-void op_setid(struct request *request, struct outcome *outcome)
-{
-	const struct syscall_row *row = request->row;
-	const int positions[] = {row->real, row->effective, row->saved};
-	bool only_one = row->effective < 0;
-	for (int i = 0; i < 3; i++) {
-		uint32_t id = request_id(request, positions[i]);
-		bool left = id == REQUEST_LEAVE_ID && !(only_one && i == 0);
-		if (id != 0 && !left) {
-			if (geteuid() == 0)
-				atomic_store(&request->session->other_users, true);
-			outcome_continue(outcome);
-			return;
-		}
-	}
-	outcome_value(outcome, 0);
 }

@@ -12,7 +12,7 @@
 // So any failure here lets it execute the call, which changes nothing.
 void op_stat(struct request *request, struct outcome *outcome)
 {
-	if (attach_by_stat(request, outcome) || attach_by_any(request, outcome))
+	if (attach_by_stat(request, outcome))
 		return;
 	const struct syscall_row *row = request->row;
 	unsigned asked = STATX_BASIC_STATS;

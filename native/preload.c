@@ -22,21 +22,6 @@
 #define SUFFIX_X86_64 "64.so"
 #define SUFFIX_I386 "32.so"
 
-// By the modes of the file and of all directories above it.
-static bool is_for_all(const char *path)
-{
-	char above[PATH_MAX];
-	struct stat st;
-	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
-		size_t length = (size_t)(slash - path) + 1;
-		memcpy(above, path, length);
-		above[length] = '\0';
-		if (stat(above, &st) < 0 || !(st.st_mode & S_IXOTH))
-			return false;
-	}
-	return stat(path, &st) == 0 && st.st_mode & S_IROTH;
-}
-
 void preload_init(struct preload *preload, const char *path)
 {
 	struct stat st;
@@ -51,7 +36,6 @@ void preload_init(struct preload *preload, const char *path)
 	memcpy(preload->form[PRELOAD_I386], path, length - suffix);
 	memcpy(preload->form[PRELOAD_I386] + length - suffix, SUFFIX_I386, suffix + 1);
 	memset(preload->form[PRELOAD_NOTHING], ':', length);
-	preload->for_all = is_for_all(path);
 	preload->has_i386 = stat(preload->form[PRELOAD_I386], &st) == 0;
 	preload->length = length;
 }

@@ -42,7 +42,6 @@ struct preload {
 	size_t length; // of each form; 0: nothing is preloaded in this session
 	char form[PRELOAD_FORMS][PATH_MAX];
 	bool has_i386;
-	bool for_all; // every user may read it
 	// The shim for x86-64, to be recognised from inside another root.
 	dev_t dev;
 	ino_t ino;

@@ -56,21 +56,9 @@ static inline bool request_flags_valid(const struct request *request)
 }
 
 // One handler per native operation (ops_*.c).
-void op_stat(struct request *request, struct outcome *outcome);
-void op_access(struct request *request, struct outcome *outcome);
-void op_chown(struct request *request, struct outcome *outcome);
-void op_chmod(struct request *request, struct outcome *outcome);
-void op_getid(struct request *request, struct outcome *outcome);
-void op_getresid(struct request *request, struct outcome *outcome);
-void op_getgroups(struct request *request, struct outcome *outcome);
-void op_setid(struct request *request, struct outcome *outcome);
-void op_set_acl(struct request *request, struct outcome *outcome);
-void op_getdents(struct request *request, struct outcome *outcome);
-void op_unlink(struct request *request, struct outcome *outcome);
-void op_rename(struct request *request, struct outcome *outcome);
-void op_view(struct request *request, struct outcome *outcome);
-void op_exec(struct request *request, struct outcome *outcome);
-void op_sandbox(struct request *request, struct outcome *outcome);
+#define X(name, NAME) void op_##name(struct request *request, struct outcome *outcome);
+NATIVE_OPERATIONS(X)
+#undef X
 
 // Finds the row's handler and runs it.
 void dispatch(struct request *request, struct outcome *outcome);

@@ -301,11 +301,10 @@ static int failed_statx(struct request *request, struct place *place, unsigned m
 }
 
 // An absolute path that the target could have looked up no better. What /proc/TID
-// stands in for may be hidden from us, and another user may not even search.
-static bool is_certain(const struct request *request, const struct place *place)
+// stands in for may be hidden from us.
+static bool is_certain(const struct place *place)
 {
-	return place->length > 0 && !place->relative && place->dirfd < 0 &&
-	       !atomic_load(&request->session->other_users);
+	return place->length > 0 && !place->relative && place->dirfd < 0;
 }
 
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
@@ -317,7 +316,7 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 		return error == -ENOENT ? RESOLVE_LEAVE : error;
 	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0) {
 		error = failed_statx(request, &place, mask, real_ret, -errno);
-		return error == -ENOENT && !is_certain(request, &place) ? RESOLVE_LEAVE : error;
+		return error == -ENOENT && !is_certain(&place) ? RESOLVE_LEAVE : error;
 	}
 	if (place.dirfd < 0 && place.length > 0 &&
 	    result_is_own_process(&place, request->session, real_ret)) {
@@ -402,8 +401,6 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 {
 	char raw[PATH_MAX];
 	entry_ret->dirfd = -1;
-	if (!resolve_may_act(request))
-		return RESOLVE_LEAVE;
 	ssize_t length = target_read_path(request->tid, request_arg(request, path), raw);
 	if (length == -EPERM)
 		return leave_unreadable(request);
@@ -448,19 +445,4 @@ bool resolve_descriptor_is_path_only(const struct request *request)
 	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", request->tid, number);
 	proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"flags: %o", &flags}, {0}});
 	return flags & O_PATH;
-}
-
-bool resolve_may_act(const struct request *request)
-{
-	if (!atomic_load(&request->session->other_users))
-		return true;
-	char name[PREFIX_ROOM];
-	unsigned uid = 0, gid = 0;
-	// The fourth is the one that file access goes by (proc_pid_status(5)).
-	const struct proc_field ids[] = {
-		{"Uid: %*u %*u %*u %u", &uid}, {"Gid: %*u %*u %*u %u", &gid}, {0}};
-	snprintf(name, sizeof(name), "/proc/%d/status", request->tid);
-	if (proc_text_read(AT_FDCWD, name, ids) != 0)
-		return false;
-	return uid == geteuid() && gid == getegid();
 }

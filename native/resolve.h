@@ -58,10 +58,6 @@ int resolve_subject(struct request *request, int flags, struct subject *subject_
 // a last component ("/", "..", ""), which no call here can act on.
 int resolve_entry(struct request *request, int dirfd, int path, struct entry *entry_ret);
 
-// Whether the supervisor may act for the target: not if that is a real root's child
-// which has become another user. The kernel executes its calls.
-bool resolve_may_act(const struct request *request);
-
 // The attributes every rule needs, of a pinned file. Returns 0 or -errno.
 int resolve_attributes(int fd, struct statx *real_ret);
 #define RESOLVE_ATTRIBUTES RULES_CHANGE_ATTRIBUTES

@@ -55,9 +55,6 @@ struct session {
 	// A target has changed its root, its mounts or its mount namespace: from
 	// then on absolute paths are walked from each target's own root.
 	atomic_bool views;
-	// A target of a supervisor that is real root has become another user for real:
-	// from then on the supervisor does not act for targets with other ids.
-	atomic_bool other_users;
 	atomic_bool devices; // some record shows another type than the real one
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 

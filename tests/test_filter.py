@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from fakeroot_sc import bpf, passes
 from fakeroot_sc import filter as filters
+from fakeroot_sc.filter import BOUND_ARGUMENT
 from fakeroot_sc.syscalls import generate
 from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Masked, Syscall
 from fakeroot_sc.syscalls.table import TABLE, rows
@@ -141,6 +142,8 @@ def test_one_word_of_the_pass_is_enough_for_i386_only(abi: Abi, number: int, row
 
 @call
 def test_a_pass_bound_to_another_call_opens_nothing(abi: Abi, number: int, row: Syscall) -> None:
+    if BOUND_ARGUMENT in {row.position(masked.argument) for masked in row.traps}:
+        return  # the other call does not trap
     args = with_pass(trapping(row))
     args[1] ^= 1 << 4  # outside of what any predicate looks at
     assert decide(abi, number, args) == bpf.RET_USER_NOTIF

@@ -28,20 +28,24 @@ def width(row: Syscall) -> int:
     return 2 if row.variant == "ids16" else 4
 
 
-def rows(session: Session, operation: str) -> list[Syscall]:
-    families = ("ids", "setids")
+ONE_ID = ("getuid", "getgid", "geteuid", "getegid")
+THREE_IDS = ("getresuid", "getresgid")
+
+
+def rows(session: Session, *operations: str) -> list[Syscall]:
+    families = ("ids", "set_ids")
     every = [row for family in families for row in harness.rows_of(session.abi, family)]
-    found = [row for row in every if row.operation == operation]
+    found = [row for row in every if row.operation in operations]
     assert found
     return found
 
 
 def test_every_call_says_root(any_probe: Probe, tmp_path: Path) -> None:
     with any_probe.session(tmp_path) as fake:
-        for row in rows(fake, "getid"):
+        for row in rows(fake, *ONE_ID):
             assert fake.ok(row) == 0, row.name
             assert fake.ok(row, garbled(7), -1, 1) == 0, row.name
-        for row in rows(fake, "getresid"):
+        for row in rows(fake, *THREE_IDS):
             cell = buffer(width(row))
             result = fake.call(row, cell, cell, cell)
             assert (result.outcome, result.intact) == ("0", True), row.name
@@ -74,7 +78,7 @@ def test_root_s_group_is_the_only_one(fake: Session) -> None:
 
 
 def test_16_bit_calls_write_16_bits(fake32: Session) -> None:
-    for row in rows(fake32, "getresid"):
+    for row in rows(fake32, *THREE_IDS):
         wide = buffer(4)
         result = fake32.call(row, wide, wide, wide)
         for data in result.buffers.values():
@@ -83,7 +87,7 @@ def test_16_bit_calls_write_16_bits(fake32: Session) -> None:
 
 
 def test_a_bad_pointer_is_efault(fake: Session) -> None:
-    for row in rows(fake, "getresid"):
+    for row in rows(fake, *THREE_IDS):
         good = buffer_at_page_end(width(row))
         bad: tuple[harness.Argument, ...] = (
             *BAD_POINTERS,
@@ -105,18 +109,3 @@ def test_the_process_s_real_ids_are_untouched(fake64: Session) -> None:
     status = Path(f"/proc/{fake64.ok('getpid')}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("Uid:"))
     assert set(line.split()[1:]) == {str(os.getuid())}
-
-
-def test_setting_the_ids_that_are_shown_succeeds(fake: Session) -> None:
-    for row in rows(fake, "setid"):
-        for ids in product((0, -1), repeat=len(row.arguments)):
-            if ids != (-1,):
-                assert fake.ok(row, *map(garbled, ids)) == 0
-
-
-def test_setting_other_ids_is_left_to_the_kernel(fake: Session) -> None:
-    for row in rows(fake, "setid"):
-        fake.fails(errno.EPERM, row, *[0x1234] * len(row.arguments))
-    for row in rows(fake, "setid"):
-        if len(row.arguments) == 1:
-            fake.fails(errno.EINVAL, row, -1)

@@ -57,6 +57,10 @@ def header() -> str:
         "",
         "// What answers: a function in ops_*.c, or a Python handler.",
         *_enum("operation", [*(_name("OP", name) for name in operations), "OP_PYTHON"]),
+        "// X(name, NAME) for every native operation: its handler is op_name().",
+        "#define NATIVE_OPERATIONS(X) \\",
+        *_continued(f"X({name}, {name.upper()})" for name in operations),
+        "",
         "// How a call names the file it is about.",
         *_enum("subject_kind", subjects),
         "// Data layouts among the calls of one operation.",
@@ -215,6 +219,12 @@ def _name(prefix: str, name: str) -> str:
 
 def _enum(name: str, members: list[str]) -> list[str]:
     return [f"enum {name} {{", *(f"\t{member}," for member in members), "};", ""]
+
+
+def _continued(parts: Iterable[str]) -> list[str]:
+    """Lines of a macro, each but the last one continued."""
+    lines = [f"\t{part}" for part in parts]
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
 def _strings(values: Iterable[str]) -> str:

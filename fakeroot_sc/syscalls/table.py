@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from fakeroot_sc.syscalls.families import (
     access,
+    capabilities,
     chmod,
     chown,
     entries,
     executions,
     ids,
+    limits,
     listings,
     mknod,
     sandboxes,
@@ -39,6 +41,8 @@ TABLE: tuple[Syscall, ...] = tuple(
         mknod,
         ids,
         set_ids,
+        capabilities,
+        limits,
         xattr,
         listings,
         entries,

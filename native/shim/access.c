@@ -23,7 +23,7 @@ static long permitted(const struct kernel_call *call, int dirfd, const char *pat
 		      int flags)
 {
 	const struct session_page *page = session_attached();
-	if (!page)
+	if (!page || !session_is_root(page, call))
 		return session_trapped(call);
 	long returned = kernel_call_passed(call, page->pass);
 	bool decided = returned != -EACCES && returned != -EROFS;

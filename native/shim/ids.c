@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// credentials(7): every process of a session is root, in root's group alone.
+// credentials(7): a process that has not left root is root.
 #include "shim.h"
 
 #include <asm/unistd.h>
@@ -16,8 +16,9 @@
 
 static unsigned id(long number)
 {
+	const struct session_page *page = session_attached();
 	struct kernel_call call = KERNEL_CALL(number);
-	return session_attached() ? ROOT : (unsigned)session_trapped(&call);
+	return page && session_is_root(page, &call) ? ROOT : (unsigned)session_trapped(&call);
 }
 
 // The kernel finds out whether the places can be written.
@@ -25,7 +26,7 @@ static int ids(long number, unsigned *real, unsigned *effective, unsigned *saved
 {
 	const struct session_page *page = session_attached();
 	struct kernel_call call = KERNEL_CALL(number, (long)real, (long)effective, (long)saved);
-	if (!page)
+	if (!page || !session_is_root(page, &call))
 		return (int)libc_result(session_trapped(&call));
 	// Where it fails half-way, the real ids that it has written must not stay.
 	if (kernel_call_passed(&call, page->pass) != 0)

@@ -59,6 +59,10 @@ bool session_has_records(void);
 // by the number of the call that libc would make now, which must be one that traps.
 bool session_may_look(const struct session_page *page, const struct kernel_call *call);
 
+// Whether the process has never left root, as far as that can be told without the
+// supervisor.
+bool session_is_root(const struct session_page *page, const struct kernel_call *call);
+
 // Makes the call as libc would. It traps, and may be interrupted before the
 // supervisor has received it, even where the call never fails with EINTR.
 long session_trapped(const struct kernel_call *call);

@@ -3,6 +3,7 @@
 // A whole run without Python, for sanitizer builds: session_run FILTER SHIM COMMAND...
 // SHIM may be "" for none.
 // Calls that have a Python handler are left to the kernel. Exits as COMMAND does.
+#include "credentials.h"
 #include "control.h"
 #include "launch.h"
 #include "outcome.h"
@@ -53,6 +54,7 @@ static int supervise_command(const struct launch_plan *plan, const char *shim, i
 	session.python = leave_to_kernel;
 	session.control = control;
 	session_publish(&session, PLACEHOLDER_PASS, false);
+	credentials_init(&session);
 	enum launch_stage stage = launch(&session, plan, &command, &error);
 	if (stage != LAUNCH_NONE) {
 		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);

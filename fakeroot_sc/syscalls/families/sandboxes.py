@@ -1,31 +1,22 @@
-"""Filters of the program's own: seccomp(2)."""
+"""Filters of the program's own: seccomp(2).  prctl(2) is in :mod:`.capabilities`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakeroot_sc.syscalls.row import (
-    Masked,
-    Syscall,
-)
+from fakeroot_sc.syscalls.row import Masked, Syscall
 
 SECCOMP_SET_MODE_FILTER = 1
-PR_SET_SECCOMP = 22
 
 
 def rows() -> Iterator[Syscall]:
-    reason = "goes to the kernel; from then on the shim takes care to call nothing unusual"
-    for name, arguments, value, x86_64, i386 in (
-        ("seccomp", ("seccomp_operation",), SECCOMP_SET_MODE_FILTER, 317, 354),
-        ("prctl", ("option",), PR_SET_SECCOMP, 157, 172),
-    ):
-        yield Syscall(
-            name=name,
-            family="sandboxes",
-            operation="sandbox",
-            arguments=arguments,
-            traps=(Masked(arguments[0], 0xFFFF_FFFF, value),),
-            x86_64=x86_64,
-            i386=i386,
-            reason=reason,
-        )
+    yield Syscall(
+        name="seccomp",
+        family="sandboxes",
+        operation="sandbox",
+        arguments=("seccomp_operation",),
+        traps=(Masked("seccomp_operation", 0xFFFF_FFFF, SECCOMP_SET_MODE_FILTER),),
+        x86_64=317,
+        i386=354,
+        reason="goes to the kernel; from then on the shim takes care to call nothing unusual",
+    )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakeroot_sc.syscalls.row import (
-    Syscall,
-)
+from fakeroot_sc.syscalls.row import Subject, Syscall
 
 
 def rows() -> Iterator[Syscall]:
     reason = "goes to the kernel; paths are resolved by the target's own root from then on"
     for name, x86_64, i386 in (
-        ("chroot", 161, 61),
         ("pivot_root", 155, 217),
         ("mount", 165, 21),
         ("umount", None, 22),
@@ -29,3 +26,13 @@ def rows() -> Iterator[Syscall]:
             i386=i386,
             reason=reason,
         )
+    yield Syscall(
+        name="chroot",
+        family="views",
+        operation="chroot",
+        arguments=("path",),
+        subject=Subject.FILE,
+        x86_64=161,
+        i386=61,
+        reason="to the root that the process has anyway it succeeds; any other goes to the kernel",
+    )

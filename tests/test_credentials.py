@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who a process becomes, and who its children are."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from pathlib import Path
+
+import harness
+import pytest
+from conftest import Probes, Run
+from harness import Abi, Probe, Session, buffer
+
+CHILDREN = 100_000
+
+
+def wide(session: Session) -> str:
+    return "32" if session.abi is Abi.I386 else ""
+
+
+def leave(session: Session, uid: int) -> None:
+    session.ok("setresuid" + wide(session), uid, uid, uid)
+
+
+def uid(session: Session) -> int:
+    return session.ok("getuid" + wide(session))
+
+
+def test_children_have_what_their_parent_had(probe: Probe, tmp_path: Path) -> None:
+    with probe.session(tmp_path) as fake:
+        fake.go_on_in_child()
+        leave(fake, 1000)
+        fake.go_on_in_child()
+        assert uid(fake) == 1000
+        fake.go_on_in_parent()
+        assert uid(fake) == 1000
+        fake.go_on_in_parent()
+        assert uid(fake) == 0
+
+
+def test_a_raw_call_changes_one_thread_and_its_children(probes: Probes, tmp_path: Path) -> None:
+    for build in ("x86-64-static", "i386-static"):
+        with probes(build).session(tmp_path) as fake:
+            fake.go_on_in_thread()
+            leave(fake, 1000)
+            fake.go_on_in_child()
+            assert uid(fake) == 1000
+            fake.go_on_in_parent()
+            assert uid(fake) == 1000
+            fake.go_on_in_thread()
+            fake.go_on_in_parent()
+            fake.go_on_in_parent()
+            assert uid(fake) == 0
+            fake.go_on_in_child()
+            assert uid(fake) == 0
+
+
+def test_who_has_left_root_makes_files_of_their_own(fake: Session) -> None:
+    fake.ok("umask", 0o22)
+    fake.ok("setresgid" + wide(fake), 50, 50, 50)
+    leave(fake, 1000)
+    fake.fails(1, "chmod", "file", 0o600)
+    fake.fails(1, "fchownat", harness.AT_FDCWD, "file", 1000, 50, 0)
+
+
+def test_a_failed_execution_changes_nothing(fake: Session) -> None:
+    fake.ok("setresuid" + wide(fake), -1, 1000, 0)
+    assert fake.execute("missing") == "ENOENT"
+    result = fake.call("getresuid" + wide(fake), buffer(4), buffer(4), buffer(4))
+    assert [int.from_bytes(data, "little") for data in result.buffers.values()] == [0, 1000, 0]
+
+
+@pytest.mark.parametrize("setter", ["setuid", "setreuid", "setresuid"])
+def test_all_threads_change_by_libc_s_functions(run: Run, setter: str) -> None:
+    arguments = ",".join(["1000"] * {"setuid": 1, "setreuid": 2, "setresuid": 3}[setter])
+    script = f"""
+import os, threading
+told, go, done = [], threading.Event(), threading.Event()
+def ask():
+    go.wait(20)
+    told.append(os.getresuid())
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+os.{setter}({arguments})
+go.set()
+for thread in threads: thread.join(20)
+child = os.fork()
+if child == 0:
+    os._exit(os.getuid() != 1000)
+status = os.waitpid(child, 0)[1]
+print(len(told), set(told), os.getresuid(), status)
+"""
+    done = run("python3", "-c", script)
+    assert done.stdout.strip() == "8 {(1000, 1000, 1000)} (1000, 1000, 1000) 0", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("setpriv --reuid 1000 --regid 1001 --clear-groups id -u -r", "1000"),
+        ("setpriv --reuid 1000 --regid 1001 --groups 7,5 id -G", "1001 5 7"),
+        ("setpriv --reuid 1000 --regid 1001 --clear-groups sh -c 'id -g'", "1001"),
+        ("chroot --userspec=1000:1001 --groups=5 / id -G", "1001 5"),
+        ("nice -n -5 nice", "0"),
+        ("start-stop-daemon --start --chuid 1000:1001 --exec /usr/bin/id -- -u", "1000"),
+        ("sh -c 'ulimit -x 2>/dev/null || echo unlimited'", "unlimited"),
+        ("bash -c 'ulimit -x'", "unlimited"),
+    ],
+)  # fmt: skip
+def test_programs_that_leave_root_are_told_so(run: Run, command: str, says: str) -> None:
+    program = command.split()[0]
+    if not (shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")):
+        pytest.skip(f"{program} is not installed")
+    done = run("sh", "-c", f"PATH=$PATH:/usr/sbin:/sbin; {command}")
+    assert done.stdout.strip() == says, done.stderr
+
+
+def test_the_limit_that_carries_the_tag_is_shown_as_it_was(fake: Session) -> None:
+    soft, hard = resource.getrlimit(10)
+    told = (soft % 2**64, hard % 2**64)
+    leave(fake, 1000)
+    result = fake.call("prlimit64", 0, 10, 0, buffer(16))
+    data = next(iter(result.buffers.values()))
+    assert (int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")) == told
+    assert uid(fake) == 1000
+
+
+def test_a_hundred_thousand_children_leave_nothing_behind(run: Run, tmp_path: Path) -> None:
+    build = harness.BUILDS["x86-64-static"]
+    try:
+        harness.compile_for(build, tmp_path / "forks", harness.PROGRAMS / "forks.c")
+    except harness.CannotBuild as missing:
+        pytest.skip(str(missing))
+    done = run(str(tmp_path / "forks"), str(CHILDREN))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200  # kilobytes; two bytes a child
