@@ -2,11 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-FIELD_UID: int
-FIELD_GID: int
-FIELD_MODE: int
-FIELD_TYPE: int
-
 Handler = Callable[["Request"], int | None]
 """Returns the call's value, or None to let the kernel execute the call; raises
 OSError for an errno."""
@@ -28,13 +23,8 @@ class Request:
         """Thread id of the target, in the supervisor's pid namespace."""
     def argument(self, position: int, /) -> int:
         """A register, 0 to 5, as unsigned 64 bits."""
-    def entry(self) -> tuple[int, bytes] | None:
-        """(O_PATH descriptor of the directory, last component) of the call's path.
-
-        The descriptor is closed when the handler returns.  None for a path without
-        a last component, and where the target cannot be read: leave those to the
-        kernel.  Raises OSError with the errno that the call must fail with.
-        """
+    def capable(self, capability: int, /) -> bool:
+        """Whether the thread has the effective capability (capabilities(7), by number)."""
 
 class InodeTable:
     """An inode table in the memory of this process, of ``size`` bytes.
@@ -94,10 +84,3 @@ def execute(argv: list[bytes], env: list[bytes], origin: _Origin, control: int, 
 
 def in_session() -> bool:
     """Whether this process already runs under a supervisor."""
-
-def remember(fd: int, fields: int, uid: int, gid: int, mode: int, rdev: int, /) -> None:
-    """Sets the record of an open file; fields: FIELD_*, 0 to forget it.  OSError(ENOSPC)
-    when full."""
-
-def shown(fd: int, /) -> tuple[int, int, int]:
-    """(uid, gid, mode) of an open file, as targets see them.  OSError from statx(2)."""

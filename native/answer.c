@@ -50,6 +50,17 @@ void answer_copy_out(const struct request *request, struct outcome *outcome)
 		outcome_value(outcome, outcome->value);
 }
 
+int answer_install(const struct request *request, int fd, bool close_on_exec)
+{
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.srcfd = (uint32_t)fd,
+		.newfd_flags = close_on_exec ? O_CLOEXEC : 0,
+	};
+	int number = ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+	return number < 0 ? -errno : number;
+}
+
 static void install_fd(const struct request *request, const struct outcome *outcome)
 {
 	struct seccomp_notif_addfd addfd = {
@@ -64,8 +75,7 @@ static void install_fd(const struct request *request, const struct outcome *outc
 	struct outcome instead;
 	outcome_result(&instead, -errno);
 	if (errno == EINVAL) {
-		addfd.flags = 0; // Linux 5.9
-		int fd = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+		int fd = answer_install(request, (int)outcome->value, true);
 		if (fd >= 0)
 			outcome_value(&instead, fd);
 	}

@@ -40,8 +40,6 @@ static PyObject *raise_errno(int error)
 struct request_object {
 	PyObject_HEAD
 	struct request *request; // NULL once the handler has returned
-	struct entry entry;
-	bool entry_found;
 };
 
 static struct request *request_of(PyObject *self)
@@ -65,26 +63,17 @@ static PyObject *request_argument(PyObject *self, PyObject *position)
 	return PyLong_FromUnsignedLongLong(request->args[index]);
 }
 
-static PyObject *request_entry(PyObject *self, PyObject *unused)
+static PyObject *request_capable(PyObject *self, PyObject *capability)
 {
-	(void)unused;
-	struct request_object *object = (struct request_object *)self;
 	struct request *request = request_of(self);
-	if (!request)
+	long number = request ? PyLong_AsLong(capability) : -1;
+	if (PyErr_Occurred())
 		return NULL;
-	if (!object->entry_found) {
-		int result;
-		Py_BEGIN_ALLOW_THREADS
-		result = resolve_entry(request, request->row->dirfd, request->row->path,
-				       &object->entry);
-		Py_END_ALLOW_THREADS
-		if (result < 0)
-			return raise_errno(result);
-		if (result == RESOLVE_LEAVE)
-			Py_RETURN_NONE;
-		object->entry_found = true;
+	if (number < 0 || number > 63) {
+		PyErr_SetString(PyExc_ValueError, "no such capability");
+		return NULL;
 	}
-	return Py_BuildValue("iy", object->entry.dirfd, object->entry.name);
+	return PyBool_FromLong(credentials_capable(credentials_of(request), (int)number));
 }
 
 static PyObject *request_name(PyObject *self, void *unused)
@@ -111,9 +100,7 @@ static PyObject *request_tid(PyObject *self, void *unused)
 
 static void request_dealloc(PyObject *self)
 {
-	struct request_object *object = (struct request_object *)self;
 	PyTypeObject *type = Py_TYPE(self);
-	entry_close(&object->entry);
 	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 	release(self);
 	Py_DECREF(type);
@@ -121,7 +108,7 @@ static void request_dealloc(PyObject *self)
 
 static PyMethodDef request_methods[] = {
 	{"argument", request_argument, METH_O, NULL},
-	{"entry", request_entry, METH_NOARGS, NULL},
+	{"capable", request_capable, METH_O, NULL},
 	{0},
 };
 
@@ -196,7 +183,6 @@ static void run_python(struct request *request, struct outcome *outcome)
 	PyObject *result = NULL;
 	if (object) {
 		((struct request_object *)object)->request = request;
-		((struct request_object *)object)->entry.dirfd = -1;
 		result = PyObject_CallFunctionObjArgs(python_handler, object, NULL);
 		((struct request_object *)object)->request = NULL;
 	}
@@ -348,50 +334,6 @@ static PyObject *core_in_session(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	return PyBool_FromLong(syscall(SYS_getgroups, ATTACH_QUERY, NULL) == ATTACH_VERSION);
-}
-
-static PyObject *core_shown(PyObject *module, PyObject *args)
-{
-	(void)module;
-	int fd;
-	if (!PyArg_ParseTuple(args, "i", &fd))
-		return NULL;
-	struct statx attributes;
-	int error = resolve_attributes(fd, &attributes);
-	if (error)
-		return raise_errno(error);
-	struct inode_record record;
-	bool known = metadata_find(&session, &attributes, &record);
-	rules_show(known ? &record : NULL, session.page->unknown_is_real, &attributes);
-	return Py_BuildValue("IIH", attributes.stx_uid, attributes.stx_gid, attributes.stx_mode);
-}
-
-static PyObject *core_remember(PyObject *module, PyObject *args)
-{
-	(void)module;
-	int fd;
-	unsigned fields, uid, gid, mode, rdev;
-	if (!PyArg_ParseTuple(args, "iIIIII", &fd, &fields, &uid, &gid, &mode, &rdev))
-		return NULL;
-	int error;
-	Py_BEGIN_ALLOW_THREADS
-	struct statx real;
-	struct inode_record record;
-	error = resolve_attributes(fd, &real);
-	if (!error) {
-		SCOPED_LOCK held = metadata_lock(&session, &real);
-		metadata_edit(&session, &real, &record);
-		record.fields = fields;
-		record.uid = uid;
-		record.gid = gid;
-		record.mode = mode;
-		record.rdev = rdev;
-		error = metadata_store(&session, &record);
-	}
-	Py_END_ALLOW_THREADS
-	if (error)
-		return raise_errno(error);
-	Py_RETURN_NONE;
 }
 
 // ---- InodeTable: the table alone, in plain memory ----
@@ -556,8 +498,6 @@ static PyMethodDef functions[] = {
 	{"run", core_run, METH_VARARGS, NULL},
 	{"execute", core_execute, METH_VARARGS, NULL},
 	{"in_session", core_in_session, METH_NOARGS, NULL},
-	{"remember", core_remember, METH_VARARGS, NULL},
-	{"shown", core_shown, METH_VARARGS, NULL},
 	{0},
 };
 
@@ -570,10 +510,6 @@ static int module_exec(PyObject *module)
 	    PyModule_AddObjectRef(module, "InodeTable", table_type) < 0)
 		return -1;
 	Py_DECREF(table_type);
-	PyModule_AddIntConstant(module, "FIELD_UID", INODE_UID);
-	PyModule_AddIntConstant(module, "FIELD_GID", INODE_GID);
-	PyModule_AddIntConstant(module, "FIELD_MODE", INODE_MODE);
-	PyModule_AddIntConstant(module, "FIELD_TYPE", INODE_TYPE);
 	return 0;
 }
 

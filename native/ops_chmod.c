@@ -78,6 +78,8 @@ static int change_mode(struct session *session, struct subject *subject, uint32_
 		record.fields |= INODE_MODE;
 		record.mode = (record.mode & RULES_TYPE_MASK) | mode;
 	}
+	if (S_ISDIR(before.stx_mode) && mode & S_ISGID)
+		atomic_fetch_add(&session->page->setgid_directories, 1);
 	return metadata_store(session, &record);
 }
 

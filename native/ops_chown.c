@@ -61,6 +61,8 @@ static int remember_owner(struct request *request, struct subject *subject, uint
 	if (gid != REQUEST_LEAVE_ID) {
 		record.fields |= INODE_GID;
 		record.gid = gid;
+		if (S_ISDIR(shown.stx_mode) && shown.stx_mode & S_ISGID)
+			atomic_fetch_add(&session->page->setgid_directories, 1);
 	}
 	return metadata_store(session, &record);
 }

@@ -89,6 +89,12 @@ class Pair:
         assert real.comparable() == fake.comparable(), f"{real.call}: {_difference(real, fake)}"
         return real.value
 
+    def both(self, call: str | Syscall, *arguments: Any) -> int:
+        """A call that must be answered alike on both sides; returns its value."""
+        real, fake = (self._on(side, [(call, *arguments)])[0] for side in (self.real, self.fake))
+        assert real.comparable() == fake.comparable(), f"{real.call}: {_difference(real, fake)}"
+        return real.value
+
     def prepare(self, calls: Iterable[Sequence[Any]]) -> None:
         """Calls that must succeed on both sides."""
         calls = list(calls)
@@ -190,6 +196,11 @@ def table_rows(family: str) -> list[Any]:
         for row in harness.rows_of(BUILDS[build].abi, family)
         if build not in LIBC_BUILDS or has_function(row)
     ]
+
+
+def operation_rows(family: str, *operations: str) -> list[Any]:
+    """The same, of some operations of a family."""
+    return [case for case in table_rows(family) if case.values[1].operation in operations]
 
 
 LONG_NAME = "n" * (NAME_MAX + 1)

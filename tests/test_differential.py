@@ -36,6 +36,7 @@ from differential import (
     adorn,
     arguments,
     descriptors,
+    operation_rows,
     paths_of_own_process,
     sides,
     table_rows,
@@ -402,7 +403,7 @@ TYPES = {
 DEVICES = (0, encode_device(1, 3), encode_device(8, 300), 0xFFFF_FFFF, encode_device(4095, 255))
 
 
-@pytest.mark.parametrize(("build", "row"), table_rows("mknod"))
+@pytest.mark.parametrize(("build", "row"), operation_rows("creations", "mknod"))
 def test_mknod_makes_what_real_root_would(build: str, row: Syscall, pair_of: PairOf) -> None:
     number = itertools.count()
     usual: dict[str, Any] = {"dirfd": AT_FDCWD, "dev": encode_device(5, 1)}
@@ -645,7 +646,7 @@ def test_a_removed_file_is_still_root_s_to_change(build: str, pair_of: PairOf) -
 def test_x32_calls_fail_alike(probe64: Probe) -> None:
     with sides(probe64) as pair:
         numbers = {row.number(Abi.X32) for row in harness.rows_of(Abi.X32, "stat")}
-        for family in ("access", "chown", "chmod", "mknod", "ids", "entries"):
+        for family in ("access", "chown", "chmod", "creations", "ids", "entries"):
             numbers |= {row.number(Abi.X32) for row in harness.rows_of(Abi.X32, family)}
         real, fake = (
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakeroot_sc.syscalls.row import Masked, Syscall
+from fakeroot_sc.syscalls.row import Home, Masked, Syscall
 
 PR_GET_KEEPCAPS = 7
 PR_SET_KEEPCAPS = 8
@@ -55,6 +55,7 @@ def rows() -> Iterator[Syscall]:
         name="setpriority",
         family="capabilities",
         operation="setpriority",
+        home=Home.PYTHON,
         arguments=("which", "who", "nice"),
         x86_64=141,
         i386=97,

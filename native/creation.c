@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "creation.h"
+
+#include "credentials.h"
+#include "metadata.h"
+#include "permission.h"
+#include "proc_text.h"
+#include "scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#define DEFAULT_ACL "system.posix_acl_default"
+
+static uint32_t bits_the_user_needs(uint32_t mode)
+{
+	return S_ISDIR(mode) ? 0700 : S_ISLNK(mode) ? 0 : 0600;
+}
+
+// Linux 4.7
+static uint32_t umask_of(const struct request *request)
+{
+	char name[32];
+	unsigned mask = 022;
+	snprintf(name, sizeof(name), "/proc/%d/status", request->tid);
+	proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"Umask: %o", &mask}, {0}});
+	return mask;
+}
+
+// As the directory is shown, not as it is.
+static int look_at_directory(struct session *session, int directory, struct statx *shown_ret)
+{
+	struct inode_record record;
+	int error = resolve_attributes(directory, shown_ret);
+	if (error)
+		return error;
+	bool known = metadata_find(session, shown_ret, &record);
+	rules_show(known ? &record : NULL, session->page->unknown_is_real, shown_ret);
+	return 0;
+}
+
+// A real set-group-ID directory hands on its real group by itself. Only a remembered one,
+// or a remembered bit, needs us.
+static bool hands_group_on(struct session *session, int directory)
+{
+	struct statx shown;
+	return look_at_directory(session, directory, &shown) != 0 || shown.stx_mode & S_ISGID;
+}
+
+bool creation_is_ordinary(const struct request *request, uint32_t mode, int directory)
+{
+	struct session *session = request->session;
+	uint32_t needed = bits_the_user_needs(mode);
+	const struct credentials *credentials = credentials_of(request);
+	if ((mode & needed) != needed || mode & 06000 || credentials->fsuid != 0 ||
+	    credentials->fsgid != 0)
+		return false;
+	if (atomic_load(&session->page->locking_umasks) > 0 && umask_of(request) & needed)
+		return false;
+	return atomic_load(&session->page->setgid_directories) == 0 ||
+	       (directory >= 0 && !hands_group_on(session, directory));
+}
+
+static bool has_default_acl(int directory)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", directory);
+	return getxattr(name, DEFAULT_ACL, NULL, 0) >= 0;
+}
+
+int creation_plan(const struct request *request, int directory, uint32_t mode, uint32_t rdev,
+		  struct creation *creation_ret)
+{
+	const struct credentials *credentials = credentials_of(request);
+	struct statx shown;
+	int error = look_at_directory(request->session, directory, &shown);
+	if (error)
+		return error;
+	// mode_strip_sgid(): before the umask has its say (Linux 6.0).
+	bool inherits = shown.stx_mode & S_ISGID;
+	if (inherits && !S_ISDIR(mode) && (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+	    !permission_keeps_setgid(credentials, shown.stx_gid))
+		mode &= ~(uint32_t)S_ISGID;
+	// With a default ACL the kernel masks by that instead (acl(5)).
+	if (!S_ISLNK(mode) && !has_default_acl(directory))
+		mode &= ~umask_of(request);
+	if (inherits && S_ISDIR(mode))
+		mode |= S_ISGID;
+	*creation_ret = (struct creation){
+		.asked = mode,
+		.real_mode = (mode & 01777) | bits_the_user_needs(mode),
+		.uid = credentials->fsuid,
+		.gid = inherits ? shown.stx_gid : credentials->fsgid,
+		.rdev = rdev,
+	};
+	if (credentials->fsuid != 0)
+		creation_ret->fields |= INODE_UID;
+	if (inherits || credentials->fsgid != 0)
+		creation_ret->fields |= INODE_GID;
+	if (!S_ISLNK(mode) && creation_ret->real_mode != (mode & RULES_MODE_MASK))
+		creation_ret->fields |= INODE_MODE;
+	if (S_ISCHR(mode) || S_ISBLK(mode))
+		creation_ret->fields |= INODE_MODE | INODE_TYPE;
+	return 0;
+}
+
+int creation_remember(struct session *session, int fd, const struct creation *creation)
+{
+	struct statx real;
+	struct inode_record record;
+	int error = resolve_attributes(fd, &real);
+	if (error || !creation->fields)
+		return error;
+	// A default ACL has masked the permissions that were asked for.
+	uint32_t granted = real.stx_mode | bits_the_user_needs(creation->asked);
+	SCOPED_LOCK held = metadata_lock(session, &real);
+	metadata_edit(session, &real, &record);
+	record.fields = creation->fields;
+	record.uid = creation->uid;
+	record.gid = creation->gid;
+	record.mode = (creation->asked & ~0777u) | (creation->asked & granted & 0777);
+	record.rdev = creation->rdev;
+	if (S_ISDIR(creation->asked) && creation->asked & S_ISGID)
+		atomic_fetch_add(&session->page->setgid_directories, 1);
+	return metadata_store(session, &record);
+}
+
+// Its inode number may be given away within the same tick of the clock.
+static void forget(struct session *session, int fd)
+{
+	struct statx real;
+	struct inode_record record;
+	if (resolve_attributes(fd, &real) != 0)
+		return;
+	SCOPED_LOCK held = metadata_lock(session, &real);
+	metadata_edit(session, &real, &record);
+	record.fields = 0;
+	metadata_store(session, &record);
+}
+
+int creation_link_file(struct session *session, const struct entry *entry,
+		       const struct creation *creation)
+{
+	char name[32];
+	SCOPED_FD made = openat(entry->dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC,
+				creation->real_mode);
+	if (made < 0)
+		return -errno;
+	int error = creation_remember(session, made, creation);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", made);
+	if (!error && linkat(AT_FDCWD, name, entry->dirfd, entry->name, AT_SYMLINK_FOLLOW) < 0)
+		error = -errno;
+	if (error)
+		forget(session, made);
+	return error ? error : fd_release(&made);
+}
+
+int creation_remember_entry(struct session *session, const struct entry *entry,
+			    const struct creation *creation)
+{
+	if (!creation->fields)
+		return 0;
+	SCOPED_FD made = openat(entry->dirfd, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return made < 0 ? -errno : creation_remember(session, made, creation);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// open(2) that creates. The kernel does it, unless there is something to be remembered
+// of the new file: then it is made here, and the target is given a descriptor.
+// A name that is there already is the kernel's.
+#include "answer.h"
+#include "creation.h"
+#include "scope.h"
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TEMPORARY (O_TMPFILE & ~O_DIRECTORY)
+#define LINKS_MOST 40 // MAXSYMLINKS
+// What the new descriptor need not be opened with.
+#define DONE_FLAGS (O_CREAT | O_EXCL | O_NOFOLLOW | O_TRUNC | TEMPORARY | O_DIRECTORY)
+
+// VALID_OPEN_FLAGS, <linux/fcntl.h>; openat2(2) refuses every other.
+#define VALID_FLAGS UINT64_C(0x7fffc3)
+
+struct opening {
+	uint64_t flags;
+	uint64_t mode;
+	uint64_t resolve;
+};
+
+static int read_opening(struct request *request, struct opening *opening_ret)
+{
+	const struct syscall_row *row = request->row;
+	struct open_how how = {0};
+	if (row->how < 0) {
+		uint32_t flags = row->open_flags < 0 ? O_CREAT | O_WRONLY | O_TRUNC
+						     : (uint32_t)request->args[row->open_flags];
+		*opening_ret = (struct opening){
+			.flags = flags, .mode = (uint32_t)request->args[row->mode] & 07777};
+		return 0;
+	}
+	if (request->args[row->size] < sizeof(how))
+		return -EINVAL;
+	int error = target_read(request->tid, request->args[row->how], &how, sizeof(how));
+	*opening_ret = (struct opening){how.flags, how.mode, how.resolve};
+	if (!error && (how.flags & ~VALID_FLAGS || how.mode & ~(uint64_t)07777))
+		error = -EINVAL;
+	return error;
+}
+
+static bool creates(const struct opening *opening)
+{
+	return opening->flags & (O_CREAT | TEMPORARY) && !(opening->flags & O_PATH);
+}
+
+// Opens the file once more, as the call has it. Returns a descriptor or -errno.
+static int open_again(int file, const struct opening *opening)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
+	int fd = open(name, ((int)opening->flags & ~DONE_FLAGS) | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+// Gives the target the file; where that cannot be, there shall be none.
+static void hand_over(struct request *request, struct outcome *outcome, int file,
+		      const struct opening *opening, const struct entry *entry)
+{
+	SCOPED_FD fd = open_again(file, opening);
+	int number = fd;
+	if (fd >= 0)
+		number = answer_install(request, fd, opening->flags & O_CLOEXEC);
+	if (number < 0 && entry)
+		unlinkat(entry->dirfd, entry->name, 0);
+	if (number < 0)
+		outcome_result(outcome, number);
+	else
+		outcome_value(outcome, number);
+}
+
+static int make_temporary(struct request *request, struct outcome *outcome,
+			  const struct opening *opening)
+{
+	SCOPED(subject_close) struct subject directory = SUBJECT_NONE_YET;
+	struct creation creation;
+	int error = resolve_subject(request, 0, &directory);
+	if (error)
+		return error;
+	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
+	error = creation_plan(request, directory.fd, mode, 0, &creation);
+	if (error || !creation.fields)
+		return error ? error : RESOLVE_LEAVE;
+	int flags = ((int)opening->flags & ~(O_CREAT | O_NOFOLLOW)) | O_CLOEXEC;
+	SCOPED_FD made = openat(directory.fd, ".", flags, creation.real_mode);
+	if (made < 0)
+		return -errno;
+	error = creation_remember(request->session, made, &creation);
+	if (error)
+		return error;
+	int number = answer_install(request, made, opening->flags & O_CLOEXEC);
+	if (number < 0)
+		return number;
+	outcome_value(outcome, number);
+	return 0;
+}
+
+// Follows a symbolic link in place of the entry. Returns 0, or -errno or RESOLVE_LEAVE
+// where it does not lead to a name that can be made.
+static int follow_link(struct request *request, struct entry *entry)
+{
+	char target[PATH_MAX];
+	ssize_t length = readlinkat(entry->dirfd, entry->name, target, sizeof(target) - 1);
+	if (length <= 0 || atomic_load(&request->session->views))
+		return RESOLVE_LEAVE;
+	target[length] = '\0';
+	char *slash = strrchr(target, '/');
+	const char *name = slash ? slash + 1 : target;
+	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return RESOLVE_LEAVE;
+	SCOPED_FD directory = -1;
+	memcpy(entry->name, name, strlen(name) + 1);
+	if (!slash)
+		return 0;
+	slash[slash == target] = '\0';
+	directory = openat(entry->dirfd, target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	close(entry->dirfd);
+	entry->dirfd = fd_release(&directory);
+	return 0;
+}
+
+// Finds the name under which the call would make a file; RESOLVE_LEAVE if it is there.
+static int find_new_name(struct request *request, const struct opening *opening,
+			 struct entry *entry)
+{
+	int error = resolve_entry(request, request->row->dirfd, request->row->path, entry);
+	for (int links = 0; !error && links <= LINKS_MOST; links++) {
+		struct stat st;
+		size_t length = strlen(entry->name);
+		if (entry->name[length - 1] == '/')
+			return RESOLVE_LEAVE;
+		if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT ? 0 : RESOLVE_LEAVE;
+		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW))
+			return RESOLVE_LEAVE;
+		error = follow_link(request, entry);
+	}
+	return error ? error : RESOLVE_LEAVE;
+}
+
+// Where the file system has no O_TMPFILE.
+static int create_plainly(struct session *session, const struct entry *entry,
+			  const struct creation *creation)
+{
+	SCOPED_FD made = openat(entry->dirfd, entry->name,
+				O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+				creation->real_mode);
+	if (made < 0)
+		return -errno;
+	int error = creation_remember(session, made, creation);
+	return error ? error : fd_release(&made);
+}
+
+static int make_file(struct request *request, struct outcome *outcome,
+		     const struct opening *opening)
+{
+	SCOPED(entry_close) struct entry entry = {.dirfd = -1};
+	struct creation creation;
+	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
+	// openat2(2) may forbid ways that we would take; a directory is not made.
+	if (opening->resolve || opening->flags & O_DIRECTORY)
+		return RESOLVE_LEAVE;
+	if (find_new_name(request, opening, &entry) != 0)
+		return RESOLVE_LEAVE;
+	if (creation_is_ordinary(request, mode, entry.dirfd))
+		return RESOLVE_LEAVE;
+	int error = creation_plan(request, entry.dirfd, mode, 0, &creation);
+	if (error || !creation.fields)
+		return RESOLVE_LEAVE;
+	SCOPED_FD made = creation_link_file(request->session, &entry, &creation);
+	if (made == -EOPNOTSUPP || made == -EISDIR || made == -EINVAL || made == -ENOENT)
+		made = create_plainly(request->session, &entry, &creation);
+	if (made == -EEXIST)
+		return opening->flags & O_EXCL ? -EEXIST : RESOLVE_LEAVE;
+	if (made < 0)
+		return made;
+	hand_over(request, outcome, made, opening, &entry);
+	return 0;
+}
+
+void op_open(struct request *request, struct outcome *outcome)
+{
+	struct opening opening;
+	outcome_continue(outcome);
+	if (read_opening(request, &opening) != 0 || !creates(&opening) ||
+	    creation_is_ordinary(request, S_IFREG | (uint32_t)opening.mode, -1))
+		return;
+	int result = opening.flags & TEMPORARY ? make_temporary(request, outcome, &opening)
+					       : make_file(request, outcome, &opening);
+	if (result < 0)
+		outcome_result(outcome, result);
+}
