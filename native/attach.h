@@ -28,6 +28,10 @@
 // mode it makes access() trap.
 #define ATTACH_SANDBOXED (-0x1a3c)
 
+// As the flags of faccessat2(2), else EINVAL: asks that the way to the file, and the file,
+// be opened to the user (heal.h). Answers 0 if something has changed, else EACCES.
+#define ATTACH_HEAL (-0x0a3f0005)
+
 struct outcome;
 struct request;
 

@@ -6,6 +6,7 @@
 //
 // A directory on the way that the real user cannot search stays closed: what is
 // behind it cannot be looked at, and the kernel refuses it.
+#include "attach.h"
 #include "glance.h"
 #include "mounts.h"
 #include "permission.h"
@@ -114,6 +115,10 @@ void op_access(struct request *request, struct outcome *outcome)
 	// Unlike statx(2) by default, access(2) triggers no automounts.
 	int flags = (request_flags(request) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) |
 		    AT_NO_AUTOMOUNT;
+	if (request->row->flags >= 0 && (int)request->args[request->row->flags] == ATTACH_HEAL) {
+		outcome_result(outcome, resolve_heal(request));
+		return;
+	}
 	outcome_continue(outcome);
 	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK) || !request_flags_valid(request))
 		return;

@@ -15,6 +15,8 @@
 
 #include "answer.h"
 #include "control.h"
+#include "credentials.h"
+#include "heal.h"
 #include "kernel.h"
 #include "proc_text.h"
 #include "scope.h"
@@ -23,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -307,6 +310,13 @@ static bool is_certain(const struct place *place)
 	return place->length > 0 && !place->relative && place->dirfd < 0;
 }
 
+static bool heal(struct request *request, const struct place *place)
+{
+	return credentials_capable(credentials_of(request), CAP_DAC_OVERRIDE) &&
+	       notification_valid(request) &&
+	       heal_path(request->session, place_dirfd(place), place->path);
+}
+
 int resolve_statx(struct request *request, int flags, unsigned mask, struct statx *real_ret)
 {
 	SCOPED(place_close) struct place place;
@@ -314,7 +324,10 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 	int error = place_of_request(request, &place);
 	if (error)
 		return error == -ENOENT ? RESOLVE_LEAVE : error;
-	if (statx(place_dirfd(&place), place.path, place.flags, mask, real_ret) < 0) {
+	int result = statx(place_dirfd(&place), place.path, place.flags, mask, real_ret);
+	if (result < 0 && errno == EACCES && heal(request, &place))
+		result = statx(place_dirfd(&place), place.path, place.flags, mask, real_ret);
+	if (result < 0) {
 		error = failed_statx(request, &place, mask, real_ret, -errno);
 		return error == -ENOENT && !is_certain(&place) ? RESOLVE_LEAVE : error;
 	}
@@ -324,6 +337,14 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 		return walked == -ENOENT ? RESOLVE_LEAVE : walked;
 	}
 	return 0;
+}
+
+int resolve_heal(struct request *request)
+{
+	SCOPED(place_close) struct place place;
+	place_init(&place, 0, AT_FDCWD);
+	int error = place_of_request(request, &place);
+	return !error && heal(request, &place) ? 0 : -EACCES;
 }
 
 int resolve_attributes(int fd, struct statx *real_ret)
@@ -347,7 +368,10 @@ static int place_open(struct request *request, struct place *place, struct subje
 	if (place->dirfd >= 0 && *place->path == '\0')
 		return take_walked(place, subject_ret);
 	int nofollow = place->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
-	subject_ret->fd = openat(place_dirfd(place), place->path, O_PATH | O_CLOEXEC | nofollow);
+	int flags = O_PATH | O_CLOEXEC | nofollow;
+	subject_ret->fd = openat(place_dirfd(place), place->path, flags);
+	if (subject_ret->fd < 0 && errno == EACCES && heal(request, place))
+		subject_ret->fd = openat(place_dirfd(place), place->path, flags);
 	int error = subject_ret->fd < 0 ? -errno
 					: resolve_attributes(subject_ret->fd, &subject_ret->real);
 	if (place->dirfd >= 0 || place->length == 0)

@@ -58,6 +58,11 @@ int resolve_subject(struct request *request, int flags, struct subject *subject_
 // a last component ("/", "..", ""), which no call here can act on.
 int resolve_entry(struct request *request, int dirfd, int path, struct entry *entry_ret);
 
+// Opens the way to the file that the row's path names, and the file, to the user, as far as
+// the caller's credentials may pass everywhere: heal.h. Returns 0, or -EACCES where
+// nothing is to be done.
+int resolve_heal(struct request *request);
+
 // The attributes every rule needs, of a pinned file. Returns 0 or -errno.
 int resolve_attributes(int fd, struct statx *real_ret);
 #define RESOLVE_ATTRIBUTES RULES_CHANGE_ATTRIBUTES

@@ -126,7 +126,12 @@ def test_the_object_needs_no_library_and_defines_only_what_it_interposes(abi: st
     if not shim.exists():
         pytest.skip("built by a compiler that makes no i386 objects")
     found = symbols(shim)
-    libc = {"__errno_location", "gnu_get_libc_version"}
+    libc = {"__errno_location", "gnu_get_libc_version"} | {
+        "__open64",
+        "_IO_fopen",
+        "fdopen",
+        "fdopendir",
+    }
     if abi == "x86-64":  # for fts(3)
         libc |= {"malloc", "free", "qsort", "dlsym", "dladdr", "dlopen"}
     assert found.pop("w") == libc
@@ -142,7 +147,7 @@ def test_the_object_is_small(abi: str) -> None:
     lines = bare([need("readelf", "binutils"), "-lW", SHIMS[abi]]).stdout.splitlines()
     loaded = [line.split() for line in lines if line.split()[:1] == ["LOAD"]]
     assert len(loaded) == 2
-    assert sum(int(line[5], 16) for line in loaded) < 32 << 10
+    assert sum(int(line[5], 16) for line in loaded) < 40 << 10
 
 
 def test_outside_of_a_session_it_steps_aside(program: Path, tmp_path: Path) -> None:

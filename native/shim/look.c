@@ -8,6 +8,7 @@
 #include "rules.h"
 
 #include <asm/unistd.h>
+#include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/time.h>
 #include <linux/time_types.h>
@@ -24,6 +25,12 @@ static struct kernel_call statx_call(int dirfd, const char *path, int flags, uns
 	return KERNEL_CALL(__NR_statx, dirfd, (long)path, flags, (long)mask, (long)attributes);
 }
 
+// Root passes every directory: what keeps the user out, the supervisor opens.
+static long refused(const struct kernel_call *call, long returned)
+{
+	return returned == -EACCES ? session_trapped(call) : returned;
+}
+
 long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *attributes)
 {
 	const struct session_page *page = session_attached();
@@ -36,7 +43,7 @@ long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct st
 	struct kernel_call more = statx_call(dirfd, path, flags, mask | RULES_ATTRIBUTES, attributes);
 	long returned = kernel_call_passed(&more, page->pass);
 	if (returned < 0)
-		return returned;
+		return refused(&call, returned);
 	struct inode_record record;
 	enum inode_lookup found = INODE_BUSY;
 	if ((attributes->stx_mask & needed) == needed)
@@ -161,7 +168,7 @@ long look_stat(const struct look *look, struct stat *buffer)
 	uint32_t before = retirements(page);
 	long returned = kernel_call_passed(&look->call, page->pass);
 	if (returned < 0)
-		return returned;
+		return refused(&look->call, returned);
 	struct inode_record record;
 	// The kernel's encoding of a device is makedev(3)'s: its major has 12 bits.
 	enum inode_lookup found = session_find(&look->call, buffer->st_dev, buffer->st_ino, &record);

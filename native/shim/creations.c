@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// mkdir(2), symlink(2), chdir(2).
+#include "opening.h"
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+
+#define OWNER 0700u
+
+static int create(const struct kernel_call *call, unsigned mode, unsigned needed)
+{
+	const struct session_page *page = session_attached();
+	long returned = page && opening_is_ordinary(page, call, mode, needed)
+				? kernel_call_passed(call, page->pass)
+				: session_trapped(call);
+	// Behind a directory that root may pass: the supervisor makes it passable.
+	return (int)libc_result(returned == -EACCES ? session_trapped(call) : returned);
+}
+
+EXPORTED int mkdir(const char *path, unsigned mode)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_mkdir, (long)path, (long)mode);
+	return create(&call, mode & 01777u, OWNER);
+}
+
+EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
+	return create(&call, mode & 01777u, OWNER);
+}
+
+EXPORTED int symlink(const char *target, const char *path)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_symlink, (long)target, (long)path);
+	return create(&call, 0, 0);
+}
+
+EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
+	return create(&call, 0, 0);
+}
+
+EXPORTED int chdir(const char *path)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_chdir, (long)path);
+	long returned = kernel_call_plain(&call);
+	if (returned == -EACCES && opening_heal(AT_FDCWD, path))
+		returned = kernel_call_plain(&call);
+	return (int)libc_result(returned);
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Root opens what its mode would keep from the user."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import installed
+import pytest
+from conftest import Run
+
+only_by_shim = pytest.mark.skipif(bool(installed.OPTIONS), reason="the shim is turned off")
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """Files and directories that lay there before, without any permission."""
+    (tmp_path / "locked" / "inner").mkdir(parents=True)
+    for name in ("plain", "locked/inner/file"):
+        (tmp_path / name).write_text("text\n")
+        (tmp_path / name).chmod(0)
+    for name in ("locked/inner", "locked"):
+        (tmp_path / name).chmod(0)
+    return tmp_path
+
+
+READERS = (
+    "cat plain locked/inner/file",
+    "awk '{print}' plain locked/inner/file",
+    "python3 -c \"print(open('plain').read() + open('locked/inner/file').read(), end='')\"",
+    "cd locked/inner && cat ../../plain file",
+    "sh -c 'cat <plain; cat <locked/inner/file'",
+)
+
+
+@only_by_shim
+@pytest.mark.parametrize("command", READERS)
+def test_dynamic_programs_open_what_lay_there_closed(run: Run, closed: Path, command: str) -> None:
+    done = run("sh", "-c", command, cwd=closed)
+    assert done.stdout == "text\ntext\n", done.stderr
+
+
+@only_by_shim
+def test_closed_directories_are_walked_and_keep_their_modes(run: Run, closed: Path) -> None:
+    done = run("find", ".", "-printf", "%p %m\n", cwd=closed)
+    shown = dict(line.split() for line in done.stdout.splitlines())
+    assert shown.keys() == {
+        ".", "./plain", "./locked", "./locked/inner", "./locked/inner/file"
+    }, done.stderr  # fmt: skip
+    assert {shown[name] for name in shown if name != "."} == {"0"}
+
+
+def test_a_look_passes_closed_directories(run: Run, closed: Path) -> None:
+    done = run("stat", "-c", "%a %n", "locked/inner/file", "locked/inner", "locked", cwd=closed)
+    assert done.stdout.split()[::2] == ["0", "0", "0"], done.stderr
+    assert stat.S_IMODE((closed / "locked").stat().st_mode) == 0o700
+
+
+def test_others_files_stay_closed(run: Run) -> None:
+    done = run("cat", "/etc/shadow")
+    assert done.returncode != 0 or Path("/etc/shadow").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("mask", ["777", "277", "577"])
+@only_by_shim
+def test_a_umask_that_locks_the_owner_out_shows_and_does_not_lock(
+    run: Run, tmp_path: Path, mask: str
+) -> None:
+    script = f"umask {mask}; echo a >f; echo b >>f; cat f; mkdir d; : >d/x; stat -c %a f d d/x"
+    done = run("sh", "-c", script, cwd=tmp_path)
+    mode = ~int(mask, 8)
+    expected = [f"{0o666 & mode:o}", f"{0o777 & mode:o}", f"{0o666 & mode:o}"]
+    assert done.stdout.split() == ["a", "b", *expected], done.stderr
+
+
+def test_streams_are_opened_as_by_libc(run: Run, tmp_path: Path) -> None:
+    script = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "libc.fopen.restype = ctypes.c_void_p\n"
+        "for mode in (b'w', b'r', b'r+', b'a+e', b'wx', b'q', b'r,ccs=UTF-8', b'rm'):\n"
+        "    ctypes.set_errno(0)\n"
+        "    made = libc.fopen(b'stream', mode)\n"
+        "    print(mode.decode(), bool(made), ctypes.get_errno())\n"
+    )
+    done = run("python3", "-c", script, cwd=tmp_path)
+    assert [line.split()[1:] for line in done.stdout.splitlines()] == [
+        ["True", "0"], ["True", "0"], ["True", "0"], ["True", "0"], ["False", "17"],
+        ["False", "22"], ["True", "0"], ["True", "0"],
+    ], done.stderr  # fmt: skip
