@@ -2,6 +2,7 @@
 #include "exec_credentials.h"
 
 #include "credential_rules.h"
+#include "file_capability.h"
 #include "metadata.h"
 #include "mounts.h"
 #include "rules.h"
@@ -31,6 +32,7 @@ static void read_file(struct request *request, const struct statx *real,
 	file_ret->uid = shown.stx_uid;
 	file_ret->gid = shown.stx_gid;
 	file_ret->mode = shown.stx_mode;
+	file_capability_execute(session, record.xattrs, real, file_ret);
 }
 
 int exec_change_credentials(struct request *request, const struct statx *real)

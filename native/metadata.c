@@ -28,6 +28,13 @@ bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino)
 	return find(session, dev, ino, &record) == INODE_FOUND;
 }
 
+// With the table's writer held, as by all who call it.
+static void remove_record(struct session *session, const struct inode_record *record)
+{
+	xattr_store_free(&session->xattrs, record->xattrs);
+	inode_table_remove(&session->table, record->identity.dev, record->identity.ino);
+}
+
 static void drop_stale(struct session *session, const struct inode_record *stale)
 {
 	SCOPED_LOCK held = lock(&session->table_writer);
@@ -36,7 +43,7 @@ static void drop_stale(struct session *session, const struct inode_record *stale
 	if (inode_table_find(&session->table, identity->dev, identity->ino, &now) == INODE_FOUND &&
 	    now.identity.btime_sec == identity->btime_sec &&
 	    now.identity.btime_nsec == identity->btime_nsec && now.fields == stale->fields)
-		inode_table_remove(&session->table, identity->dev, identity->ino);
+		remove_record(session, &now);
 }
 
 enum metadata_known metadata_look_up(struct session *session, const struct statx *real,
@@ -116,7 +123,7 @@ static void forget_oldest_retired(struct session *session, const struct file_ide
 	session->retired_next = (session->retired_next + 1) % SESSION_RETIRED;
 	if (inode_table_find(&session->table, slot->dev, slot->ino, &record) == INODE_FOUND &&
 	    record.fields & INODE_RETIRED && same_file(&record.identity, slot))
-		inode_table_remove(&session->table, slot->dev, slot->ino);
+		remove_record(session, &record);
 	*slot = *newest;
 }
 

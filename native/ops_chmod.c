@@ -3,17 +3,15 @@
 // chmod(2) and its kin: done for real as far as the user stays able to work on
 // the file, and no further; what the real mode then does not show is remembered.
 #include "change.h"
+#include "chmod.h"
 #include "metadata.h"
 #include "permission.h"
 #include "scope.h"
-#include "target.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 // Root reads, writes and searches whatever the mode; the real user needs the
 // bits. A real set-user-ID bit would hand the real user's rights to others.
@@ -44,7 +42,7 @@ static int check_chmod(struct request *request, const struct subject *subject, u
 	return 0;
 }
 
-static int change_mode(struct session *session, struct subject *subject, uint32_t mode)
+int chmod_change(struct session *session, struct subject *subject, uint32_t mode)
 {
 	// The real change and the record are one step, unless the change may wait for
 	// another target, a file server: then two at once may leave the record of
@@ -83,6 +81,22 @@ static int change_mode(struct session *session, struct subject *subject, uint32_
 	return metadata_store(session, &record);
 }
 
+int chmod_remember(struct session *session, struct subject *subject, uint32_t mode)
+{
+	struct inode_record record;
+	int error = resolve_attributes(subject->fd, &subject->real);
+	if (error)
+		return error;
+	SCOPED_LOCK held = metadata_lock(session, &subject->real);
+	metadata_edit(session, &subject->real, &record);
+	record.fields &= ~(uint32_t)INODE_MODE;
+	if ((subject->real.stx_mode & RULES_MODE_MASK) != mode) {
+		record.fields |= INODE_MODE;
+		record.mode = (record.mode & RULES_TYPE_MASK) | mode;
+	}
+	return metadata_store(session, &record);
+}
+
 void op_chmod(struct request *request, struct outcome *outcome)
 {
 	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
@@ -93,76 +107,6 @@ void op_chmod(struct request *request, struct outcome *outcome)
 	if (!result)
 		result = check_chmod(request, &subject, &mode);
 	if (!result)
-		result = change_mode(request->session, &subject, mode);
-	change_outcome(outcome, result);
-}
-
-#define ACCESS_ACL "system.posix_acl_access"
-
-// struct posix_acl_xattr_header and the entries behind it, <linux/posix_acl_xattr.h>
-struct access_acl {
-	uint32_t version;
-	struct {
-		uint16_t tag, permissions;
-		uint32_t id;
-	} entries[3];
-};
-
-// The permissions of an ACL that has no entries but the owner's, the group's and
-// the others': what such an ACL says is a mode. Returns false for any other.
-static bool acl_is_mode(const struct access_acl *acl, uint32_t *permissions_ret)
-{
-	static const uint16_t tags[] = {0x01, 0x04, 0x20};
-	if (acl->version != 2)
-		return false;
-	*permissions_ret = 0;
-	for (int i = 0; i < 3; i++) {
-		if (acl->entries[i].tag != tags[i] || acl->entries[i].permissions > 7)
-			return false;
-		*permissions_ret = *permissions_ret << 3 | acl->entries[i].permissions;
-	}
-	return true;
-}
-
-static bool reads_mode_acl(const struct request *request, uint32_t *permissions_ret)
-{
-	const struct syscall_row *row = request->row;
-	struct access_acl acl;
-	char name[PATH_MAX];
-	if (request->args[row->size] != sizeof(acl) ||
-	    (uint32_t)request->args[row->xattr_flags] & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
-	    target_read_path(request->tid, request->args[row->xattr_name], name) < 0 ||
-	    strcmp(name, ACCESS_ACL) != 0)
-		return false;
-	return target_read(request->tid, request->args[row->value], &acl, sizeof(acl)) == 0 &&
-	       acl_is_mode(&acl, permissions_ret);
-}
-
-static int set_mode_acl(struct session *session, struct subject *subject, uint32_t permissions)
-{
-	struct inode_record record;
-	struct statx shown = subject->real;
-	bool known = metadata_find(session, &subject->real, &record);
-	rules_show(known ? &record : NULL, session->page->unknown_is_real, &shown);
-	// One that says more gives way, as it does in the kernel.
-	char name[32];
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", subject->fd);
-	removexattr(name, ACCESS_ACL);
-	return change_mode(session, subject, (shown.stx_mode & 07000u) | permissions);
-}
-
-// acl_set_file(3), by which cp(1) and install(1) of coreutils copy modes.
-void op_set_acl(struct request *request, struct outcome *outcome)
-{
-	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
-	uint32_t permissions;
-	outcome_continue(outcome);
-	if (!reads_mode_acl(request, &permissions))
-		return;
-	int result = change_begin(request, true, &subject);
-	if (!result && S_ISLNK(subject.real.stx_mode))
-		return;
-	if (!result)
-		result = set_mode_acl(request->session, &subject, permissions);
+		result = chmod_change(request->session, &subject, mode);
 	change_outcome(outcome, result);
 }

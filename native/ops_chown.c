@@ -2,6 +2,7 @@
 //
 // chown(2) and its kin: remembered, never tried.
 #include "change.h"
+#include "file_capability.h"
 #include "metadata.h"
 #include "permission.h"
 #include "scope.h"
@@ -50,6 +51,8 @@ static int remember_owner(struct request *request, struct subject *subject, uint
 	int error = check_chown(credentials, &shown, mode, uid, gid);
 	if (error)
 		return error;
+	if (!S_ISDIR(shown.stx_mode) && record.xattrs)
+		file_capability_drop(session, &record.xattrs);
 	if (mode != shown.stx_mode) {
 		record.fields |= INODE_MODE;
 		record.mode = (record.mode & RULES_TYPE_MASK) | (mode & RULES_MODE_MASK);

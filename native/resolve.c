@@ -401,6 +401,21 @@ int resolve_subject(struct request *request, int flags, struct subject *subject_
 	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
 }
 
+int resolve_descriptor(struct request *request, struct subject *subject_ret)
+{
+	SCOPED(place_close) struct place place;
+	place_init(&place, AT_EMPTY_PATH, (int)request->args[request->row->dirfd]);
+	subject_ret->fd = -1;
+	if (place.base < 0)
+		return -EBADF;
+	int error = place_descriptor(request, &place);
+	if (!error)
+		error = place_open(request, &place, subject_ret);
+	if (error)
+		return error;
+	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
+}
+
 // Cuts the path behind its directory. Returns the last component, trailing
 // slashes included, or NULL where there is none.
 static const char *split_last(char *raw, size_t length, char name_ret[static PATH_MAX])

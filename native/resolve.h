@@ -53,6 +53,9 @@ int resolve_statx(struct request *request, int flags, unsigned mask, struct stat
 // the kernel's order. Returns 0, -errno or RESOLVE_LEAVE.
 int resolve_subject(struct request *request, int flags, struct subject *subject_ret);
 
+// Pins what the row's dirfd argument itself is open on. Returns 0, -errno or RESOLVE_LEAVE.
+int resolve_descriptor(struct request *request, struct subject *subject_ret);
+
 // Finds the directory of a path given by these argument positions (dirfd: -1 for
 // a call without). Returns 0, -errno, or RESOLVE_LEAVE; also for a path without
 // a last component ("/", "..", ""), which no call here can act on.

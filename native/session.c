@@ -132,6 +132,7 @@ int session_create(struct session *session)
 	session->looks_fd = -1;
 	session->control = -1;
 	pthread_mutex_init(&session->table_writer, NULL);
+	xattr_store_init(&session->xattrs);
 	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
 		pthread_mutex_init(&session->inode_locks[i], NULL);
 	probe_kernel(session);

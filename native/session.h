@@ -8,6 +8,7 @@
 #include "looks.h"
 #include "preload.h"
 #include "session_page.h"
+#include "xattr_store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -68,6 +69,7 @@ struct session {
 	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS];
 
 	struct preload preload;
+	struct xattr_store xattrs;
 
 	python_dispatch *python;
 	int control; // messages to the front process, see control.h

@@ -26,6 +26,7 @@ from fakeroot_sc.syscalls.families import (
     sandboxes,
     set_ids,
     stat,
+    times,
     views,
     xattr,
 )
@@ -44,6 +45,7 @@ TABLE: tuple[Syscall, ...] = tuple(
         capabilities,
         limits,
         xattr,
+        times,
         listings,
         entries,
         views,

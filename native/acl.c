@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl.h"
+
+#include <string.h>
+
+#define VERSION 2u
+enum { USER_OBJ = 0x01, GROUP_OBJ = 0x04, MASK = 0x10, OTHER = 0x20 };
+
+struct entry {
+	uint16_t tag, permissions;
+	uint32_t id;
+};
+
+#define HEADER sizeof(uint32_t)
+
+static size_t count_entries(const void *acl, size_t size)
+{
+	uint32_t version = 0;
+	if (size < HEADER || (size - HEADER) % sizeof(struct entry) != 0)
+		return 0;
+	memcpy(&version, acl, sizeof(version));
+	return version == VERSION ? (size - HEADER) / sizeof(struct entry) : 0;
+}
+
+static struct entry entry_at(const void *acl, size_t index)
+{
+	struct entry entry;
+	memcpy(&entry, (const unsigned char *)acl + HEADER + index * sizeof(entry), sizeof(entry));
+	return entry;
+}
+
+static bool has_mask(const void *acl, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (entry_at(acl, i).tag == MASK)
+			return true;
+	return false;
+}
+
+// How far up a mode's bits the entry stands, or -1.
+static int shift_of(const struct entry *entry, bool masked)
+{
+	switch (entry->tag) {
+	case USER_OBJ:
+		return 6;
+	case GROUP_OBJ:
+		return masked ? -1 : 3;
+	case MASK:
+		return 3;
+	case OTHER:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+bool acl_mode(const void *acl, size_t size, uint32_t *mode_ret, bool *is_mode_ret)
+{
+	size_t count = count_entries(acl, size);
+	bool masked = has_mask(acl, count);
+	*mode_ret = 0;
+	*is_mode_ret = count == 3 && !masked;
+	for (size_t i = 0; i < count; i++) {
+		struct entry entry = entry_at(acl, i);
+		int shift = shift_of(&entry, masked);
+		if (entry.permissions > 7)
+			return false;
+		if (shift >= 0)
+			*mode_ret |= (uint32_t)entry.permissions << shift;
+		else if (entry.tag != GROUP_OBJ)
+			*is_mode_ret = false;
+	}
+	return count >= 3;
+}
+
+void acl_set_mode(void *acl, size_t size, uint32_t mode)
+{
+	size_t count = count_entries(acl, size);
+	bool masked = has_mask(acl, count);
+	for (size_t i = 0; i < count; i++) {
+		struct entry entry = entry_at(acl, i);
+		int shift = shift_of(&entry, masked);
+		if (shift < 0)
+			continue;
+		entry.permissions = mode >> shift & 7;
+		memcpy((unsigned char *)acl + HEADER + i * sizeof(entry), &entry, sizeof(entry));
+	}
+}

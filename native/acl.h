@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// acl(5) in the form that extended attributes have them, <linux/posix_acl_xattr.h>. A
+// pure room.
+#ifndef FSC_ACL_H
+#define FSC_ACL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+// The nine permission bits that the ACL shows as a mode, and whether it says no more than
+// those do (posix_acl_equiv_mode()). Returns false for what is no ACL.
+bool acl_mode(const void *acl, size_t size, uint32_t *mode_ret, bool *is_mode_ret);
+
+// Makes the ACL show this mode: its owner's, others', and mask's or group's entries.
+void acl_set_mode(void *acl, size_t size, uint32_t mode);
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// capabilities(7) of files: remembered with a mark of the contents that they were given
+// to. Writing takes them away, as in the kernel (file_remove_privs()), without a call that
+// we see: the mark is the time of the last modification and the size.
+#ifndef FSC_FILE_CAPABILITY_H
+#define FSC_FILE_CAPABILITY_H
+
+#include "credential_rules.h"
+#include "session.h"
+#include "xattr_store.h"
+
+#include <linux/stat.h>
+
+#define FILE_CAPABILITY_MOST 24 // bytes: XATTR_CAPS_SZ_3
+
+// cap_convert_nscap() and what reading it back shows: bytes of a value, changed in place.
+// Returns its size or -EINVAL.
+int file_capability_convert(void *value, size_t size);
+
+// Keeps a value for a file with these attributes. Returns 0 or -ENOMEM.
+int file_capability_put(struct session *session, uint32_t *xattrs, const struct statx *real,
+			const void *value, size_t size);
+
+// Whether one that is remembered still holds.
+bool file_capability_holds(struct session *session, uint32_t xattrs, const struct statx *real);
+
+// The modification time has been set, not the contents changed.
+void file_capability_touch(struct session *session, uint32_t *xattrs, const struct statx *real);
+
+// Takes it away. Whether the file really has one of its own is for the kernel to see to.
+void file_capability_drop(struct session *session, uint32_t *xattrs);
+
+// What execve(2) goes by; leaves the file's other parts alone.
+void file_capability_execute(struct session *session, uint32_t xattrs, const struct statx *real,
+			     struct executed_file *file);
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the calls on extended attributes share: arguments, and the file.
+#ifndef FSC_XATTR_CALL_H
+#define FSC_XATTR_CALL_H
+
+#include "inode_table.h"
+#include "request.h"
+#include "resolve.h"
+#include "xattr_rules.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+#define XATTR_NAME_ROOM (XATTR_NAME_MAX + 1)
+
+// struct xattr_args, <linux/xattr.h> (Linux 6.13), or the registers in its place.
+struct xattr_call {
+	char name[XATTR_NAME_ROOM];
+	enum xattr_kind kind;
+	uint64_t value; // address
+	size_t size;
+	uint32_t flags;
+};
+
+// A file that is asked for or changed.
+struct xattr_file {
+	struct subject subject;
+	struct inode_record record;
+	struct statx shown;
+	char link[32]; // leads to the pinned file, symbolic link as it may be
+};
+
+#define XATTR_FILE_NONE_YET {.subject = SUBJECT_NONE_YET}
+
+static inline void xattr_file_close(struct xattr_file *file)
+{
+	subject_close(&file->subject);
+}
+
+// Reads the arguments. Returns false where the kernel will refuse them, whoever asks.
+bool xattr_call_read(struct request *request, struct xattr_call *call_ret);
+
+// Pins the file and finds what is remembered of it. change: the caller means to. Returns
+// 0, -errno or RESOLVE_LEAVE.
+int xattr_file_find(struct request *request, bool change, struct xattr_file *file_ret);
+
+// Reads the record anew, under the lock of the file that the caller holds.
+void xattr_file_edit(struct session *session, struct xattr_file *file);
+
+#endif
