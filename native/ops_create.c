@@ -11,6 +11,7 @@
 #include "target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
@@ -86,12 +87,26 @@ void op_symlink(struct request *request, struct outcome *outcome)
 		settle(outcome, make_symbolic_link(request));
 }
 
+// vfs_mknod() asks for the right once it knows that the name is new. A whiteout of
+// overlayfs, character device 0:0, is everybody's to make (Linux 5.8).
+static int may_make_device(const struct request *request, const struct entry *entry,
+			   uint32_t mode, uint32_t rdev)
+{
+	struct stat st;
+	if ((S_ISCHR(mode) && rdev == 0) ||
+	    credentials_capable(credentials_of(request), CAP_MKNOD))
+		return 0;
+	return fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : -EPERM;
+}
+
 static int make_node(struct request *request, uint32_t mode, uint32_t rdev)
 {
 	SCOPED(entry_close) struct entry entry = {.dirfd = -1};
 	struct creation creation;
 	bool device = S_ISCHR(mode) || S_ISBLK(mode);
 	int error = find_entry(request, &entry);
+	if (!error && device)
+		error = may_make_device(request, &entry, mode, rdev);
 	if (!error)
 		error = creation_plan(request, entry.dirfd, mode, rdev, &creation);
 	if (error)
@@ -108,7 +123,7 @@ static int make_node(struct request *request, uint32_t mode, uint32_t rdev)
 	return creation_remember_entry(request->session, &entry, &creation);
 }
 
-// do_mknodat() judges the type before it reads the path; vfs_mknod() the right after.
+// do_mknodat() judges the type before it reads the path.
 void op_mknod(struct request *request, struct outcome *outcome)
 {
 	uint32_t mode = (uint16_t)request->args[request->row->mode];
@@ -120,11 +135,6 @@ void op_mknod(struct request *request, struct outcome *outcome)
 		break;
 	case S_IFCHR:
 	case S_IFBLK:
-		// A whiteout of overlayfs, device 0:0, is everybody's (Linux 5.8).
-		if (!(S_ISCHR(mode) && rdev == 0) &&
-		    !credentials_capable(credentials_of(request), CAP_MKNOD))
-			error = -EPERM;
-		break;
 	case S_IFREG:
 	case S_IFIFO:
 	case S_IFSOCK:
