@@ -366,7 +366,7 @@ def _capability_header() -> bytes:
     return struct.pack("<Ii", CAP_VERSION_3, 0)
 
 
-def held(session: Session) -> int:
+def held(session: harness.Session) -> int:
     """Effective capabilities."""
     told = session.call("capget", harness.at_page_end(_capability_header()[:-1]), buffer(24))
     low = struct.unpack("<6I", told.buffers[1])
