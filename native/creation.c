@@ -21,7 +21,7 @@ static uint32_t bits_the_user_needs(uint32_t mode)
 }
 
 // Linux 4.7
-static uint32_t umask_of(const struct request *request)
+uint32_t creation_umask(const struct request *request)
 {
 	char name[32];
 	unsigned mask = 022;
@@ -58,7 +58,7 @@ bool creation_is_ordinary(const struct request *request, uint32_t mode, int dire
 	if ((mode & needed) != needed || mode & 06000 || credentials->fsuid != 0 ||
 	    credentials->fsgid != 0)
 		return false;
-	if (atomic_load(&session->page->locking_umasks) > 0 && umask_of(request) & needed)
+	if (atomic_load(&session->page->locking_umasks) > 0 && creation_umask(request) & needed)
 		return false;
 	return atomic_load(&session->page->setgid_directories) == 0 ||
 	       (directory >= 0 && !hands_group_on(session, directory));
@@ -86,7 +86,7 @@ int creation_plan(const struct request *request, int directory, uint32_t mode, u
 		mode &= ~(uint32_t)S_ISGID;
 	// With a default ACL the kernel masks by that instead (acl(5)).
 	if (!S_ISLNK(mode) && !has_default_acl(directory))
-		mode &= ~umask_of(request);
+		mode &= ~creation_umask(request);
 	if (inherits && S_ISDIR(mode))
 		mode |= S_ISGID;
 	*creation_ret = (struct creation){

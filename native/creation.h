@@ -28,6 +28,9 @@ bool creation_is_ordinary(const struct request *request, uint32_t mode, int dire
 int creation_plan(const struct request *request, int directory, uint32_t mode, uint32_t rdev,
 		  struct creation *creation_ret);
 
+// The target's umask.
+uint32_t creation_umask(const struct request *request);
+
 // Remembers a file that has been made, by any descriptor of it. Returns 0 or -errno.
 int creation_remember(struct session *session, int fd, const struct creation *creation);
 

@@ -436,22 +436,14 @@ static const char *split_last(char *raw, size_t length, char name_ret[static PAT
 	return name_ret;
 }
 
-int resolve_entry(struct request *request, int dirfd, int path, struct entry *entry_ret)
+int resolve_entry_text(struct request *request, int base, char *raw, struct entry *entry_ret)
 {
-	char raw[PATH_MAX];
 	entry_ret->dirfd = -1;
-	ssize_t length = target_read_path(request->tid, request_arg(request, path), raw);
-	if (length == -EPERM)
-		return leave_unreadable(request);
-	if (length < 0)
-		return (int)length;
-	if (length == 0)
-		return -ENOENT;
-	if (!split_last(raw, (size_t)length, entry_ret->name))
+	if (!split_last(raw, strlen(raw), entry_ret->name))
 		return RESOLVE_LEAVE;
 
 	SCOPED(place_close) struct place place;
-	place_init(&place, 0, dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd]);
+	place_init(&place, 0, base);
 	place.length = strlen(raw);
 	memcpy(place.raw, raw, place.length + 1);
 	int error = place_locate(request, &place);
@@ -466,6 +458,21 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 		return -ENOTDIR;
 	entry_ret->dirfd = fd_release(&directory.fd);
 	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
+}
+
+int resolve_entry(struct request *request, int dirfd, int path, struct entry *entry_ret)
+{
+	char raw[PATH_MAX];
+	entry_ret->dirfd = -1;
+	ssize_t length = target_read_path(request->tid, request_arg(request, path), raw);
+	if (length == -EPERM)
+		return leave_unreadable(request);
+	if (length < 0)
+		return (int)length;
+	if (length == 0)
+		return -ENOENT;
+	return resolve_entry_text(request, dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd], raw,
+				  entry_ret);
 }
 
 bool resolve_descriptor_is_path_only(const struct request *request)

@@ -66,6 +66,10 @@ int resolve_entry(struct request *request, int dirfd, int path, struct entry *en
 // nothing is to be done.
 int resolve_heal(struct request *request);
 
+// The same for a path that has been read, and the target's descriptor that it starts from.
+// It is cut short in place.
+int resolve_entry_text(struct request *request, int base, char *raw, struct entry *entry_ret);
+
 // The attributes every rule needs, of a pinned file. Returns 0 or -errno.
 int resolve_attributes(int fd, struct statx *real_ret);
 #define RESOLVE_ATTRIBUTES RULES_CHANGE_ATTRIBUTES

@@ -159,6 +159,33 @@ def test_nameless_files_are_those_of_who_makes_them(build: str, pair_of: PairOf)
             clear(pair, "new")
 
 
+@pytest.mark.parametrize("build", COMPARED)
+def test_sockets_files_are_those_of_who_binds_them(build: str, pair_of: PairOf) -> None:
+    def address(path: bytes) -> Token:
+        return Token("s:" + (b"\x01\0" + path + b"!").hex())
+
+    with pair_of(build) as pair:
+        prepare(pair)
+        for leave, name, mask in itertools.product(who(pair), NAMES, (0o22, 0o777)):
+            path = name.encode()
+            in_child(
+                pair,
+                [*leave, ("umask", mask)],
+                [
+                    ("socket", 1, 1, 0),
+                    ("bind", 3, address(b"missing/x"), 11),
+                    ("bind", 3, address(b"file\0"), 7),
+                    ("bind", 3, address(path + b"\0"), len(path) + 3),
+                    ("bind", 3, address(path), len(path) + 2),
+                    ("socket", 1, 1, 0),
+                    ("bind", 4, address(path), 200),
+                    ("bind", 4, 1, 8),
+                    ("bind", 777, address(path), 8),
+                ],
+            )
+            clear(pair, name)
+
+
 @pytest.mark.parametrize("build", RAW)
 def test_openat2_creates_as_for_real_root(build: str, pair_of: PairOf) -> None:
     def how(flags: int, mode: int, resolve: int = 0) -> Token:

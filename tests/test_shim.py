@@ -138,8 +138,8 @@ def test_the_object_needs_no_library_and_defines_only_what_it_interposes(abi: st
     if abi == "x86-64":  # for fts(3)
         libc |= {"malloc", "free", "qsort", "dlsym", "dladdr", "dlopen"}
     assert found.pop("w") == libc
-    times = {"utimensat", "futimens"}
-    assert found == {"T": INTERPOSED | (TIME64 if abi == "i386" else FTS | times)}
+    wide = {"bind", "utimensat", "futimens"}
+    assert found == {"T": INTERPOSED | (TIME64 if abi == "i386" else FTS | wide)}
     dynamic = bare([need("readelf", "binutils"), "-dW", shim]).stdout
     assert "NEEDED" not in dynamic
     assert "TEXTREL" not in dynamic

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// mkdir(2), symlink(2), chdir(2).
+// mkdir(2), symlink(2), bind(2), chdir(2).
 #include "opening.h"
 
 #include <asm/unistd.h>
@@ -42,6 +42,14 @@ EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
 	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
 	return create(&call, 0, 0);
 }
+
+#ifdef __x86_64__ // libcs of i386 go by socketcall(2)
+EXPORTED int bind(int fd, const void *address, unsigned size)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_bind, fd, (long)address, (long)size);
+	return create(&call, 0, 0);
+}
+#endif
 
 EXPORTED int chdir(const char *path)
 {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakeroot_sc.syscalls.row import Subject, Syscall, any_bit
+from fakeroot_sc.syscalls.row import Masked, Subject, Syscall, any_bit
 
 O_CREAT = 0o100
 O_TMPFILE = 0o20000000
 """Without O_DIRECTORY, which comes with it."""
 OWNER = 0o700
+SYS_BIND = 2
 
 
 def _opening() -> Iterator[Syscall]:
@@ -72,3 +73,19 @@ def rows() -> Iterator[Syscall]:
         i386=60,
         reason="goes to the kernel; new files are looked at from then on",
     )
+    for name, arguments, traps, x86_64, i386 in (
+        ("bind", ("fd", "address", "size"), (), 49, 361),
+        ("socketcall", ("socket_call", "socket_args"),
+         (Masked("socket_call", 0xFFFF_FFFF, SYS_BIND),), None, 102),
+    ):  # fmt: skip
+        yield Syscall(
+            name=name,
+            family="creations",
+            operation="bind",
+            arguments=arguments,
+            traps=traps,
+            passes=name == "bind",
+            x86_64=x86_64,
+            i386=i386,
+            reason="a socket's file belongs to the fake ids; anything else goes to the kernel",
+        )

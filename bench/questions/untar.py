@@ -1,0 +1,89 @@
+"""``tar xf`` of 20,000 small files of many owners, in memory."""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+
+from bench.question import Case, Effort, Place, Question, Row
+from bench.scratch import DIRECTORIES, Done, Scratch
+from bench.tools import Tool
+
+FILES = 20_000
+PAGE = 4096  # bytes, which a small file takes
+OWNERS = 7
+FIRST_OWNER = 1000
+
+
+def _archive(scratch: Scratch, tree: str, files: int) -> str:
+    """The tree with owners in turn, packed once."""
+    made = os.path.join(scratch.path, f"owners-{files}.tar")
+    if os.path.exists(made):
+        return made
+    count = 0
+
+    def own(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        nonlocal count
+        count += 1
+        member.uid = member.gid = FIRST_OWNER + count % OWNERS
+        member.uname = member.gname = ""
+        return member
+
+    with tarfile.open(made, "w") as archive:
+        archive.add(tree, "tree", filter=own)
+    os.chmod(made, 0o644)
+    return made
+
+
+def _check(files: int, tool: Tool) -> Callable[[Done], str | None]:
+    def check(done: Done) -> str | None:
+        counted = {line.split()[1]: int(line.split()[0]) for line in done.output.splitlines()}
+        if sum(counted.values()) != files + DIRECTORIES + 1:
+            return f"{sum(counted.values())} files extracted"
+        wanted = OWNERS if tool.front else 1
+        return None if len(counted) == wanted else f"{len(counted)} owners, not {wanted}"
+
+    return check
+
+
+def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
+    files = FILES // effort.part
+    archive = _archive(scratch, scratch.tree(files), files)
+    place = scratch.memory_directory("untar", files * PAGE)
+    out = os.path.join(place, "out")
+
+    def before() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+
+    command = f"mkdir {out} && tar xf {archive} -C {out}"
+    owners = f"{command} && find {out}/tree -printf '%U\\n' | sort | uniq -c"
+    return [
+        Case(
+            command=[scratch.program("clock"), "1", "sh", "-c", command],
+            before=before,
+            check_command=["sh", "-c", owners],
+            check=_check(files, tool),
+        )
+    ]
+
+
+QUESTION = Question(
+    title="tar xf of 20,000 small files with owners",
+    unit="ns",
+    order=31,
+    cases=cases,
+    rows=(
+        Row(
+            "tar xf of 20,000 files with owners, against fakeroot",
+            Place("fakeroot-sc"),
+            Place("fakeroot"),
+            at_most=0.6,
+            issue=4,
+        ),
+        Row(
+            "tar xf of 20,000 files with owners, against native (which sets none)",
+            Place("fakeroot-sc"),
+            Place("native"),
+        ),
+    ),
+)
