@@ -24,8 +24,8 @@ from typing import Any
 
 from fakeroot_sc import bpf
 from fakeroot_sc.passes import PASS_HIGH_PLACEHOLDER, PASS_LOW_PLACEHOLDER, patch_pass
-from fakeroot_sc.syscalls.row import Abi, Syscall
-from fakeroot_sc.syscalls.table import TABLE
+from fakeroot_sc.syscalls.row import Abi, Refusal, Syscall
+from fakeroot_sc.syscalls.table import REFUSED, TABLE
 
 MARKER = bpf.RET_TRACE | 0x5C5C
 """The action libseccomp gives to rows with passes=True; none is left in the end."""
@@ -42,13 +42,13 @@ class FilterError(RuntimeError):
     """The filter cannot be compiled; the message is for the user."""
 
 
-def compile_filter(table: Iterable[Syscall] = TABLE) -> bytes:
+def compile_filter(table: Iterable[Syscall] = TABLE, refused: Iterable[Refusal] = REFUSED) -> bytes:
     """The filter for all ABIs: an array of struct sock_filter with placeholders for the pass.
 
     FilterError if pyseccomp or libseccomp is missing or too old, or if a row
     cannot be expressed.
     """
-    table = tuple(table)
+    table, refused = tuple(table), tuple(refused)
     for row in table:
         _check_row(row)
     seccomp = _import_pyseccomp()
@@ -61,9 +61,10 @@ def compile_filter(table: Iterable[Syscall] = TABLE) -> bytes:
                 into.setdefault(abi, []).append(row)
 
     assembler = bpf.Assembler()
+    _add_refusals(assembler, refused)
     _add_prelude(assembler, unknown)
     assembler.append(_export(seccomp, known), {MARKER: "pass"})
-    _add_epilogue(assembler)
+    _add_epilogue(assembler, {one.errno for one in refused})
     program = assembler.assemble()
     bpf.check(program)
     blob = bpf.pack(program)
@@ -159,6 +160,19 @@ def _add_rules(seccomp: Any, one: Any, row: Syscall) -> None:
         raise FilterError(f"libseccomp refuses the rule for {row.name}: {error}") from error
 
 
+def _add_refusals(assembler: bpf.Assembler, refused: tuple[Refusal, ...]) -> None:
+    """Raw BPF: the same number on every ABI. Falls through for all others."""
+    for arch in dict.fromkeys(abi.audit_arch for abi in Abi) if refused else ():
+        assembler.load_arch()
+        assembler.jump_if(bpf.JEQ, arch, false=f"none refused on {arch:#x}")
+        assembler.load_nr()
+        for one in refused:
+            for abi, number in one.numbers().items():
+                if abi.audit_arch == arch:
+                    assembler.jump_if(bpf.JEQ, number, true=f"refuse with {one.errno}")
+        assembler.label(f"none refused on {arch:#x}")
+
+
 def _add_prelude(assembler: bpf.Assembler, unknown: dict[Abi, list[Syscall]]) -> None:
     """Raw BPF for rows that libseccomp does not know; falls through for all others."""
     for arch in dict.fromkeys(abi.audit_arch for abi in unknown):
@@ -185,8 +199,8 @@ def _add_prelude(assembler: bpf.Assembler, unknown: dict[Abi, list[Syscall]]) ->
         assembler.label(f"not {arch:#x}")
 
 
-def _add_epilogue(assembler: bpf.Assembler) -> None:
-    """Allows the call that carries the pass, and traps every other."""
+def _add_epilogue(assembler: bpf.Assembler, errors: Iterable[int]) -> None:
+    """Allows the call that carries the pass, and traps every other; and what refuses."""
 
     def load_bound_pass(high: bool) -> None:
         assembler.load_argument(BOUND_ARGUMENT, high)
@@ -205,3 +219,6 @@ def _add_epilogue(assembler: bpf.Assembler) -> None:
     assembler.ret(bpf.RET_ALLOW)
     assembler.label("trap")
     assembler.ret(bpf.RET_USER_NOTIF)
+    for error in sorted(errors):
+        assembler.label(f"refuse with {error}")
+        assembler.ret(bpf.RET_ERRNO | error)

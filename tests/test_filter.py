@@ -26,7 +26,7 @@ from fakeroot_sc import filter as filters
 from fakeroot_sc.filter import BOUND_ARGUMENT
 from fakeroot_sc.syscalls import generate
 from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Masked, Syscall
-from fakeroot_sc.syscalls.table import TABLE, rows
+from fakeroot_sc.syscalls.table import REFUSED, TABLE, rows
 
 ROOT = Path(__file__).parent.parent
 PASS = 0x8BAD_F00D_1234_5678
@@ -172,6 +172,7 @@ def outside() -> Iterator[tuple[int, int]]:
         for number in itertools.chain(range(1024), far, range(-5, 0)):
             for candidate in {number, number | X32_SYSCALL_BIT} if number >= 0 else {number}:
                 known = {n for abi in Abi if abi.audit_arch == arch for n in rows(abi)}
+                known |= {number for one in REFUSED for number in one.numbers().values()}
                 if candidate not in known:
                     yield arch, candidate
 
@@ -192,6 +193,13 @@ def test_minus_one_is_allowed_on_every_arch() -> None:
         assert bpf.is_constant_allow(PROGRAM, -1, abi.audit_arch)
 
 
+def test_what_is_refused_fails_on_every_abi_with_or_without_the_pass() -> None:
+    for one in REFUSED:
+        for abi, number in one.numbers().items():
+            for args in ([0] * 6, with_pass([7] * 6)):
+                assert decide(abi, number, args) == bpf.RET_ERRNO | one.errno
+
+
 def test_the_x32_bit_means_nothing_on_i386() -> None:
     for number in rows(Abi.I386):
         assert decide(Abi.I386, number | X32_SYSCALL_BIT, [0] * 6) == bpf.RET_ALLOW
@@ -203,10 +211,16 @@ def test_an_unknown_arch_is_allowed(arch: int) -> None:
         assert bpf.is_constant_allow(PROGRAM, number, arch)
 
 
+REFUSALS = {bpf.RET_ERRNO | one.errno for one in REFUSED}
+DECISIONS = {bpf.RET_ALLOW, bpf.RET_USER_NOTIF, *REFUSALS}
+
+
 @given(nr=st.integers(-(2**31), 2**31 - 1), arch=st.integers(0, 2**32 - 1), args=registers)
 @example(nr=4, arch=0xC000_003E, args=[0] * 6)
-def test_the_filter_only_ever_allows_or_notifies(nr: int, arch: int, args: list[int]) -> None:
-    assert bpf.run(PROGRAM, nr, arch, 0, args) in (bpf.RET_ALLOW, bpf.RET_USER_NOTIF)
+def test_the_filter_only_ever_allows_notifies_or_refuses(
+    nr: int, arch: int, args: list[int]
+) -> None:
+    assert bpf.run(PROGRAM, nr, arch, 0, args) in DECISIONS
 
 
 # How it is made
@@ -216,7 +230,7 @@ def test_the_program_is_one_the_kernel_accepts_and_has_no_marker_left() -> None:
     bpf.check(PROGRAM)
     assert len(PROGRAM) < 4096
     returns = {i.k for i in PROGRAM if i.code == bpf.RET | bpf.K}
-    assert returns == {bpf.RET_ALLOW, bpf.RET_USER_NOTIF}
+    assert returns == DECISIONS
 
 
 def exported(table: tuple[Syscall, ...]) -> Program:
@@ -259,7 +273,7 @@ def points() -> Iterator[tuple[int, int, list[int]]]:
 
 def test_patched_and_plain_libseccomp_programs_agree(table: tuple[Syscall, ...]) -> None:
     plain = exported(table)
-    patched = bpf.unpack(passes.patch_pass(filters.compile_filter(table), PASS))
+    patched = bpf.unpack(passes.patch_pass(filters.compile_filter(table, ()), PASS))
     for arch, number, args in points():
         decision = bpf.run(plain, number, arch, 0, args)
         marked = decision == filters.MARKER
@@ -320,7 +334,7 @@ def test_a_number_that_no_libseccomp_knows_is_trapped_on_every_abi() -> None:
 
 
 def test_an_empty_table_allows_everything() -> None:
-    program = bpf.unpack(filters.compile_filter(()))
+    program = bpf.unpack(filters.compile_filter((), ()))
     assert all(bpf.is_constant_allow(program, number, abi.audit_arch) for abi, number, _ in CALLS)
 
 

@@ -12,6 +12,7 @@ root in PYTHONPATH:
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import itertools
 import operator
@@ -20,7 +21,8 @@ from pathlib import Path
 
 from fakeroot_sc.filter import FilterError, compile_filter
 from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Home, Masked, Subject, Syscall, any_bit
-from fakeroot_sc.syscalls.table import TABLE
+from fakeroot_sc.syscalls.table import REFUSED, TABLE
+from fakeroot_sc.syscalls.untrapped import UNTRAPPED, Kind
 
 _COMMAND = "python -m fakeroot_sc.syscalls.generate"
 _C_HEADING = f"""\
@@ -153,8 +155,9 @@ def docs() -> str:
 System calls
 ============
 
-Every call that fakeroot-sc looks at; all others go straight to the kernel. This page is
-generated from ``fakeroot_sc/syscalls/table.py`` by
+Every call of the kernel (up to Linux 6.18): those that are faked, by family, those that are
+refused, then those that go straight to it, real or irrelevant.
+This page is generated from ``table.py`` and ``untrapped.py`` in ``fakeroot_sc/syscalls`` by
 ``{_COMMAND} docs docs/syscalls.rst``.
 
 x86-64, x32, i386
@@ -171,7 +174,23 @@ passes
         heading = ("call", "x86-64", "x32", "i386", "traps", "home", "passes", "reason")
         cells = [_docs_cells(row) for row in group]
         parts += [f"\n{family}\n{'-' * len(family)}\n\n", _rst_table(heading, cells)]
-    return "".join(parts)
+    return "".join(parts) + _docs_refused() + _docs_untrapped()
+
+
+def _docs_refused() -> str:
+    cells = [(one.name, str(one.number), errno.errorcode[one.errno], one.reason) for one in REFUSED]
+    return "\nRefused\n-------\n\n" + _rst_table(("call", "number", "error", "reason"), cells)
+
+
+def _docs_untrapped() -> str:
+    meaning = {
+        Kind.REAL: "touches files, ids or privileges; the kernel answers by the user's real ones",
+        Kind.IRRELEVANT: "neither shows nor changes what is remembered",
+    }
+    parts = ["\nNever trapped\n-------------\n\n"]
+    parts += [f"{kind.value}\n  {text}.\n" for kind, text in meaning.items()]
+    cells = [(name, group.kind.value, group.reason) for group in UNTRAPPED for name in group.names]
+    return "".join([*parts, "\n", _rst_table(("call", "class", "reason"), cells)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -298,7 +317,7 @@ def _alternative(masked: Masked) -> str:
     return f"{masked.argument} & {masked.mask:#x} is {masked.value:#x}"
 
 
-def _rst_table(heading: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
+def _rst_table(heading: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> str:
     """A reStructuredText simple table."""
     lines = [heading, *cells]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]

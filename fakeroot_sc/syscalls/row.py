@@ -121,3 +121,17 @@ class Syscall:
     def position(self, argument: str) -> int:
         """Register index of an argument; ValueError if the call has none so named."""
         return self.arguments.index(argument)
+
+
+@attrs.frozen
+class Refusal:
+    """A call that fails with ``errno`` whoever makes it, without asking the supervisor.
+    Its number is one in all ABIs, as of all calls since Linux 5.1."""
+
+    name: str
+    number: int
+    errno: int
+    reason: str
+
+    def numbers(self) -> dict[Abi, int]:
+        return {abi: self.number | (X32_SYSCALL_BIT if abi is Abi.X32 else 0) for abi in Abi}

@@ -12,6 +12,8 @@ from what the build derived.
 
 from __future__ import annotations
 
+import errno
+
 from fakeroot_sc.syscalls.families import (
     access,
     capabilities,
@@ -30,7 +32,7 @@ from fakeroot_sc.syscalls.families import (
     views,
     xattr,
 )
-from fakeroot_sc.syscalls.row import Abi, Syscall
+from fakeroot_sc.syscalls.row import Abi, Refusal, Syscall
 
 TABLE: tuple[Syscall, ...] = tuple(
     row
@@ -55,6 +57,17 @@ TABLE: tuple[Syscall, ...] = tuple(
     for row in family.rows()
 )
 """Every call that traps, in the order of docs/syscalls.rst."""
+
+
+REFUSED: tuple[Refusal, ...] = (
+    Refusal(
+        name="io_uring_setup",
+        number=425,
+        errno=errno.ENOSYS,
+        reason="could look at files and open them behind the filter's back; programs do without",
+    ),
+)
+"""Every call that fails, in the order of docs/syscalls.rst."""
 
 
 def rows(abi: Abi) -> dict[int, Syscall]:

@@ -73,7 +73,7 @@ def rows() -> Iterator[Syscall]:
         i386=60,
         reason="goes to the kernel; new files are looked at from then on",
     )
-    for name, arguments, traps, x86_64, i386 in (
+    for name, socket_arguments, traps, number, number32 in (
         ("bind", ("fd", "address", "size"), (), 49, 361),
         ("socketcall", ("socket_call", "socket_args"),
          (Masked("socket_call", 0xFFFF_FFFF, SYS_BIND),), None, 102),
@@ -82,10 +82,10 @@ def rows() -> Iterator[Syscall]:
             name=name,
             family="creations",
             operation="bind",
-            arguments=arguments,
+            arguments=socket_arguments,
             traps=traps,
             passes=name == "bind",
-            x86_64=x86_64,
-            i386=i386,
+            x86_64=number,
+            i386=number32,
             reason="a socket's file belongs to the fake ids; anything else goes to the kernel",
         )
