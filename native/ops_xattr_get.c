@@ -62,7 +62,7 @@ static int get(struct request *request, struct outcome *outcome, const struct xa
 {
 	struct session *session = request->session;
 	SCOPED(xattr_file_close) struct xattr_file file = XATTR_FILE_NONE_YET;
-	int error = xattr_file_find(request, false, &file);
+	int error = xattr_file_find(request, XATTR_TO_READ, &file);
 	if (error)
 		return error;
 	error = xattr_may_see(credentials_of(request), call->kind, &file.shown);
@@ -153,7 +153,7 @@ static int list(struct request *request, struct outcome *outcome, const struct x
 {
 	struct session *session = request->session;
 	SCOPED(xattr_file_close) struct xattr_file file = XATTR_FILE_NONE_YET;
-	int error = xattr_file_find(request, false, &file);
+	int error = xattr_file_find(request, XATTR_TO_READ, &file);
 	if (error)
 		return error;
 	if (file.record.xattrs == 0)

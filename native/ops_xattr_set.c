@@ -70,7 +70,7 @@ static int remember(struct session *session, struct xattr_file *file,
 {
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
 	xattr_file_edit(session, file);
-	bool there = has_value(session, file, call->name);
+	bool there = call->flags && has_value(session, file, call->name);
 	if (call->flags & XATTR_CREATE && there)
 		return -EEXIST;
 	if (call->flags & XATTR_REPLACE && !there)
@@ -174,6 +174,13 @@ static bool takes_acl(const struct xattr_file *file, const char *name)
 	       (S_ISDIR(file->shown.stx_mode) || strcmp(name, ACL_ACCESS) == 0);
 }
 
+// Whether there is one already, for real, only the flags ask.
+static enum xattr_aim aim_of(const struct xattr_call *call)
+{
+	bool remembered = call->kind == XATTR_KIND_TRUSTED || call->kind == XATTR_KIND_SECURITY;
+	return remembered && call->flags == 0 ? XATTR_TO_REMEMBER : XATTR_TO_CHANGE;
+}
+
 static int set(struct request *request, const struct xattr_call *call)
 {
 	struct session *session = request->session;
@@ -182,7 +189,7 @@ static int set(struct request *request, const struct xattr_call *call)
 	int error = read_value(request, call, &value);
 	if (error)
 		return RESOLVE_LEAVE;
-	error = xattr_file_find(request, true, &file);
+	error = xattr_file_find(request, aim_of(call), &file);
 	if (error)
 		return error;
 	if (call->kind == XATTR_KIND_ACL && !takes_acl(&file, call->name))
@@ -246,7 +253,7 @@ static int remove_attribute(struct request *request, const struct xattr_call *ca
 {
 	struct session *session = request->session;
 	SCOPED(xattr_file_close) struct xattr_file file = XATTR_FILE_NONE_YET;
-	int error = xattr_file_find(request, true, &file);
+	int error = xattr_file_find(request, XATTR_TO_CHANGE, &file);
 	if (error)
 		return error;
 	if (call->kind == XATTR_KIND_ACL && !takes_acl(&file, call->name))

@@ -66,13 +66,14 @@ static void show(struct session *session, bool known, struct xattr_file *file)
 	rules_show(known ? &file->record : NULL, session->page->unknown_is_real, &file->shown);
 }
 
-int xattr_file_find(struct request *request, bool change, struct xattr_file *file_ret)
+int xattr_file_find(struct request *request, enum xattr_aim aim, struct xattr_file *file_ret)
 {
 	struct session *session = request->session;
 	struct subject *subject = &file_ret->subject;
-	int error = change ? change_begin(request, true, subject)
-			   : resolve_subject(request, request_flags(request), subject);
-	if (!error && !change && request->row->subject == SUBJECT_DESCRIPTOR &&
+	int error = aim == XATTR_TO_READ
+			    ? resolve_subject(request, request_flags(request), subject)
+			    : change_begin(request, aim == XATTR_TO_CHANGE, subject);
+	if (!error && aim == XATTR_TO_READ && request->row->subject == SUBJECT_DESCRIPTOR &&
 	    resolve_descriptor_is_path_only(request))
 		error = -EBADF;
 	if (error)
@@ -84,7 +85,8 @@ int xattr_file_find(struct request *request, bool change, struct xattr_file *fil
 
 void xattr_file_edit(struct session *session, struct xattr_file *file)
 {
-	resolve_attributes(file->subject.fd, &file->subject.real);
+	if (file->subject.fd >= 0)
+		resolve_attributes(file->subject.fd, &file->subject.real);
 	metadata_edit(session, &file->subject.real, &file->record);
 	show(session, true, file);
 }

@@ -41,9 +41,14 @@ static inline void xattr_file_close(struct xattr_file *file)
 // Reads the arguments. Returns false where the kernel will refuse them, whoever asks.
 bool xattr_call_read(struct request *request, struct xattr_call *call_ret);
 
-// Pins the file and finds what is remembered of it. change: the caller means to. Returns
-// 0, -errno or RESOLVE_LEAVE.
-int xattr_file_find(struct request *request, bool change, struct xattr_file *file_ret);
+enum xattr_aim {
+	XATTR_TO_READ,
+	XATTR_TO_CHANGE,
+	XATTR_TO_REMEMBER, // what is real need not be touched: the file may stay unpinned
+};
+
+// Pins the file and finds what is remembered of it. Returns 0, -errno or RESOLVE_LEAVE.
+int xattr_file_find(struct request *request, enum xattr_aim aim, struct xattr_file *file_ret);
 
 // Reads the record anew, under the lock of the file that the caller holds.
 void xattr_file_edit(struct session *session, struct xattr_file *file);

@@ -58,6 +58,26 @@ long look_statx(int dirfd, const char *path, int flags, unsigned mask, struct st
 	return 0;
 }
 
+bool look_has_plain_mode(const struct kernel_call *call, int fd, bool searchable)
+{
+	const struct session_page *page = session_attached();
+	struct statx seen;
+	struct inode_record record;
+	struct kernel_call look = statx_call(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE, &seen);
+	if (kernel_call_passed(&look, page->pass) != 0 ||
+	    ((seen.stx_mode & RULES_TYPE_MASK) == 0040000u && !searchable))
+		return false;
+	switch (session_find(call, rules_dev(seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino,
+			     &record)) {
+	case INODE_ABSENT:
+		return true;
+	case INODE_FOUND:
+		return !(record.fields & (INODE_MODE | INODE_TYPE | INODE_RETIRED));
+	default:
+		return false;
+	}
+}
+
 #ifdef __x86_64__
 
 #include <asm/stat.h>

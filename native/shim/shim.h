@@ -83,4 +83,8 @@ void session_unmap(void *address, size_t size);
 // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
 bool look_may_be_recorded(const struct kernel_call *call, int dirfd, const char *path, int flags);
 
+// Whether the kernel shows the descriptor's mode: a file with no other one remembered. Of a
+// directory the owner must be able to search it, too.
+bool look_has_plain_mode(const struct kernel_call *call, int fd, bool searchable);
+
 #endif

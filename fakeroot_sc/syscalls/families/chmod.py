@@ -33,6 +33,7 @@ def rows() -> Iterator[Syscall]:
             arguments=arguments,
             subject=Subject.DESCRIPTOR if arguments[0] == "fd" else Subject.FILE,
             accepted_flags=accepted,
+            passes=True,
             x86_64=x86_64,
             i386=i386,
             reason=reason,

@@ -37,7 +37,7 @@ def rows() -> Iterator[Syscall]:
                 arguments=(target, *arguments),
                 subject=Subject.DESCRIPTOR if target == "fd" else Subject.FILE,
                 implied_flags=implied,
-                passes=operation in ("getxattr", "listxattr"),
+                passes=operation != "removexattr",
                 x86_64=x86_64 + step,
                 i386=i386 + step,
                 reason=reason,
