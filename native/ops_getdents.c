@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -31,25 +32,52 @@
 struct listing {
 	int fd;
 	unsigned char *bytes;
+	size_t low; // bytes mapped there, 0: from the heap
 	long size;
 	bool shows_devices;
 };
 
 // Where an entry keeps what matters, <linux/dirent.h>, fs/readdir.c
 struct dirent_layout {
+	size_t word; // of the inode number, and of the offset behind it
 	size_t name_at;
 	bool type_last; // in the entry's last byte, else in front of the name
-	long number;    // the x86-64 call that writes it
+	long number;    // the call that writes it, of x86-64 or, for short words, i386
 };
 
 static const struct dirent_layout *layout_of(int variant)
 {
-	static const struct dirent_layout dirent64 = {19, false, SYS_getdents64};
-	static const struct dirent_layout dirent = {18, true, SYS_getdents};
-	return variant == VARIANT_DIRENT64 ? &dirent64 : &dirent;
+	static const struct dirent_layout dirent64 = {8, 19, false, SYS_getdents64};
+	static const struct dirent_layout dirent = {8, 18, true, SYS_getdents};
+	static const struct dirent_layout dirent_i386 = {4, 10, true, 141};
+	return variant == VARIANT_DIRENT64 ? &dirent64
+	       : variant == VARIANT_DIRENT ? &dirent
+					   : &dirent_i386;
 }
 
-#define LENGTH_AT 16 // behind the inode number and the offset, 8 bytes each
+// A file system hands out other offsets to programs of 32 bits, which fit there
+// (in_compat_syscall(), fs/ext4/dir.c): only such a call gets them. What it writes to lies
+// below 4 GiB.
+static long call_as_i386(long number, int fd, void *bytes, size_t size)
+{
+	long result;
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "0"(number), "b"((long)fd), "c"(bytes), "d"(size)
+			 : "memory", "r8", "r9", "r10", "r11");
+	if (result < 0) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+static unsigned char *allocate_low(size_t size)
+{
+	void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	return bytes == MAP_FAILED ? NULL : bytes;
+}
 
 // The type to show for an entry that the kernel calls a regular file, or 0. On
 // overlayfs a file's device may be another than its directory's.
@@ -76,9 +104,9 @@ static void show_types(struct session *session, const struct dirent_layout *layo
 	for (long at = 0; at < listing->size;) {
 		unsigned char *entry = listing->bytes + at;
 		uint16_t length;
-		uint64_t ino;
-		memcpy(&length, entry + LENGTH_AT, sizeof(length));
-		memcpy(&ino, entry, sizeof(ino));
+		uint64_t ino = 0;
+		memcpy(&length, entry + 2 * layout->word, sizeof(length));
+		memcpy(&ino, entry, layout->word);
 		unsigned char *type = layout->type_last ? entry + length - 1
 							: entry + layout->name_at - 1;
 		const char *name = (const char *)entry + layout->name_at;
@@ -100,9 +128,14 @@ static void read_listing(struct request *request, struct listing *listing)
 	size_t room = (uint32_t)request->args[request->row->size];
 	if (room > LISTING_MOST)
 		room = LISTING_MOST;
-	listing->bytes = calloc(1, room ? room : 1);
-	listing->size = listing->bytes ? syscall(layout->number, listing->fd, listing->bytes, room)
-				       : -1;
+	listing->low = layout->word == 4 ? LISTING_MOST : 0;
+	listing->bytes = listing->low ? allocate_low(listing->low) : calloc(1, room ? room : 1);
+	if (!listing->bytes)
+		listing->size = -1;
+	else if (listing->low)
+		listing->size = call_as_i386(layout->number, listing->fd, listing->bytes, room);
+	else
+		listing->size = syscall(layout->number, listing->fd, listing->bytes, room);
 	if (listing->size < 0)
 		listing->size = -errno;
 	else
@@ -192,7 +225,10 @@ static void list_anew(struct request *request, struct listing *listing, struct o
 static void listing_release(struct listing *listing)
 {
 	scope_close(&listing->fd);
-	free(listing->bytes);
+	if (listing->low && listing->bytes)
+		munmap(listing->bytes, listing->low);
+	else
+		free(listing->bytes);
 }
 
 void op_getdents(struct request *request, struct outcome *outcome)

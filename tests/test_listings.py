@@ -30,8 +30,10 @@ static long list(int fd, int old, size_t size)
 	while ((got = syscall(number, fd, bytes, size)) > 0)
 		for (long at = 0; at < got;) {
 			char *entry = bytes + at;
-			uint16_t length = *(uint16_t *)(entry + 16);
-			printf("%d %s\n", old ? entry[length - 1] : entry[18], entry + (old ? 18 : 19));
+			int word = old ? sizeof(long) : 8;
+			uint16_t length = *(uint16_t *)(entry + 2 * word);
+			printf("%d %s\n", old ? entry[length - 1] : entry[18],
+			       entry + (old ? 2 * word + 2 : 19));
 			at += length;
 		}
 	return got < 0 ? errno : 0;
@@ -72,7 +74,11 @@ def test_a_static_find_tells_them_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["getdents64", "getdents"])
 @pytest.mark.parametrize("size", [48, 64, 100, 4096, 1 << 17])
-@pytest.mark.parametrize("build", [[], ["-static"]], ids=["dynamic", "static"])
+@pytest.mark.parametrize(
+    "build",
+    [[], ["-static"], ["-m32", "-static", "-D_FILE_OFFSET_BITS=64"]],
+    ids=["dynamic", "static", "i386"],
+)
 def test_every_entry_comes_once_whatever_the_buffer(
     tmp_path: Path, call: str, size: int, build: list[str]
 ) -> None:
