@@ -32,8 +32,8 @@ static long list(int fd, int old, size_t size)
 			char *entry = bytes + at;
 			int word = old ? sizeof(long) : 8;
 			uint16_t length = *(uint16_t *)(entry + 2 * word);
-			printf("%d %s\n", old ? entry[length - 1] : entry[18],
-			       entry + (old ? 2 * word + 2 : 19));
+			int type = old ? entry[length - 1] : entry[18];
+			printf("%d %s\n", type, entry + (old ? 2 * word + 2 : 19));
 			at += length;
 		}
 	return got < 0 ? errno : 0;

@@ -89,3 +89,17 @@ def test_streams_are_opened_as_by_libc(run: Run, tmp_path: Path) -> None:
         ["True", "0"], ["True", "0"], ["True", "0"], ["True", "0"], ["False", "17"],
         ["False", "22"], ["True", "0"], ["True", "0"],
     ], done.stderr  # fmt: skip
+
+
+@only_by_shim
+def test_directories_that_are_not_writable_are_written_to(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "fixed" / "below").mkdir(parents=True)
+    (tmp_path / "fixed" / "file").touch()
+    (tmp_path / "fixed").chmod(0o555)
+    script = (
+        "mkdir fixed/made && ln -s x fixed/link && rm fixed/file && rmdir fixed/below &&"
+        " mv fixed/made fixed/moved && echo text >fixed/new && stat -c %a fixed && rm -r fixed"
+    )
+    done = run("sh", "-c", script, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "555\n"), done.stderr
+    assert not (tmp_path / "fixed").exists()

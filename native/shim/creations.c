@@ -9,45 +9,54 @@
 
 #define OWNER 0700u
 
-static int create(const struct kernel_call *call, unsigned mode, unsigned needed)
+static long create_once(const struct kernel_call *call, unsigned mode, unsigned needed)
 {
 	const struct session_page *page = session_attached();
-	long returned = page && opening_is_ordinary(page, call, mode, needed)
-				? kernel_call_passed(call, page->pass)
-				: session_trapped(call);
-	// Behind a directory that root may pass: the supervisor makes it passable.
-	return (int)libc_result(returned == -EACCES ? session_trapped(call) : returned);
+	return page && opening_is_ordinary(page, call, mode, needed)
+		       ? kernel_call_passed(call, page->pass)
+		       : session_trapped(call);
+}
+
+// In a directory that root may pass and write to, the supervisor sees to it that the user
+// may, too.
+static int create(const struct kernel_call *call, unsigned mode, unsigned needed, int dirfd,
+		  const char *path)
+{
+	long returned = create_once(call, mode, needed);
+	if (returned == -EACCES && opening_heal(dirfd, path))
+		returned = create_once(call, mode, needed);
+	return (int)libc_result(returned);
 }
 
 EXPORTED int mkdir(const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdir, (long)path, (long)mode);
-	return create(&call, mode & 01777u, OWNER);
+	return create(&call, mode & 01777u, OWNER, AT_FDCWD, path);
 }
 
 EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
-	return create(&call, mode & 01777u, OWNER);
+	return create(&call, mode & 01777u, OWNER, dirfd, path);
 }
 
 EXPORTED int symlink(const char *target, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlink, (long)target, (long)path);
-	return create(&call, 0, 0);
+	return create(&call, 0, 0, AT_FDCWD, path);
 }
 
 EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
-	return create(&call, 0, 0);
+	return create(&call, 0, 0, dirfd, path);
 }
 
 #ifdef __x86_64__ // libcs of i386 go by socketcall(2)
 EXPORTED int bind(int fd, const void *address, unsigned size)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_bind, fd, (long)address, (long)size);
-	return create(&call, 0, 0);
+	return (int)libc_result(create_once(&call, 0, 0));
 }
 #endif
 

@@ -2,7 +2,7 @@
 //
 // unlink(2), rmdir(2), rename(2): the kernel's own affair, unless a file that may
 // go for good has a record, which the supervisor retires.
-#include "shim.h"
+#include "opening.h"
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
@@ -15,9 +15,9 @@ static long removing(const struct kernel_call *call, int dirfd, const char *path
 	const struct session_page *page = session_attached();
 	bool ours = page && (!session_has_records() ||
 			     !look_may_be_recorded(call, dirfd, path, AT_SYMLINK_NOFOLLOW));
-	long returned = ours ? kernel_call_passed(call, page->pass) : -EACCES;
-	// Root passes every directory: what keeps the user out, the supervisor opens.
-	return returned == -EACCES ? session_trapped(call) : returned;
+	long returned = ours ? kernel_call_passed(call, page->pass) : session_trapped(call);
+	// Root passes every directory and writes to it: the supervisor lets the user.
+	return returned == -EACCES && opening_heal(dirfd, path) ? session_trapped(call) : returned;
 }
 
 EXPORTED int unlink(const char *path)
