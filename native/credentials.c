@@ -174,10 +174,12 @@ static uint64_t plain_tag(uint32_t position)
 	return (uint64_t)TAG_PLAIN << TAG_KIND_SHIFT | PLAIN_MAGIC << 40 | position;
 }
 
-static uint64_t split_tag(const struct task *task, uint32_t position)
+static uint64_t split_tag(pid_t process, uint32_t position)
 {
-	return (uint64_t)TAG_SPLIT << TAG_KIND_SHIFT | (uint64_t)task->process << PROCESS_SHIFT |
-	       (task->start & START_MASK) << POSITION_BITS | position;
+	struct task leader;
+	read_task(process, &leader);
+	return (uint64_t)TAG_SPLIT << TAG_KIND_SHIFT | (uint64_t)process << PROCESS_SHIFT |
+	       (leader.start & START_MASK) << POSITION_BITS | position;
 }
 
 static uint64_t exec_tag(uint32_t mark, uint32_t next, uint32_t position)
@@ -422,7 +424,7 @@ int credentials_set(const struct request *request, const struct credentials *nex
 	if (own)
 		forget((size_t)(own - differing));
 	bool split = differing_count > 0 && tidy(task.process, (uint32_t)position) > 0;
-	return write_tag(tid, split ? split_tag(&task, (uint32_t)position)
+	return write_tag(tid, split ? split_tag(task.process, (uint32_t)position)
 				    : plain_tag((uint32_t)position));
 }
 

@@ -15,11 +15,10 @@ OWNERS = 7
 FIRST_OWNER = 1000
 
 
-def _archive(scratch: Scratch, tree: str, files: int) -> str:
+def _pack(tree: str, archive: str) -> None:
     """The tree with owners in turn, packed once."""
-    made = os.path.join(scratch.path, f"owners-{files}.tar")
-    if os.path.exists(made):
-        return made
+    if os.path.exists(archive):
+        return
     count = 0
 
     def own(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -29,10 +28,9 @@ def _archive(scratch: Scratch, tree: str, files: int) -> str:
         member.uname = member.gname = ""
         return member
 
-    with tarfile.open(made, "w") as archive:
-        archive.add(tree, "tree", filter=own)
-    os.chmod(made, 0o644)
-    return made
+    with tarfile.open(archive, "w") as made:
+        made.add(tree, "tree", filter=own)
+    os.chmod(archive, 0o644)
 
 
 def _check(files: int, tool: Tool) -> Callable[[Done], str | None]:
@@ -48,11 +46,13 @@ def _check(files: int, tool: Tool) -> Callable[[Done], str | None]:
 
 def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
     files = FILES // effort.part
-    archive = _archive(scratch, scratch.tree(files), files)
+    tree = scratch.tree(files)
+    archive = os.path.join(scratch.path, f"owners-{files}.tar")
     place = scratch.memory_directory("untar", files * PAGE)
     out = os.path.join(place, "out")
 
     def before() -> None:
+        _pack(tree, archive)
         shutil.rmtree(out, ignore_errors=True)
 
     command = f"mkdir {out} && tar xf {archive} -C {out}"
