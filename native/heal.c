@@ -33,7 +33,7 @@ static bool heal_file(struct session *session, int fd)
 			return false;
 	}
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	return chmod(name, (real.stx_mode & 01777) | needed) == 0;
+	return chmod(name, (real.stx_mode & RULES_MODE_MASK) | needed) == 0;
 }
 
 bool heal_path(struct session *session, int dirfd, const char *path)

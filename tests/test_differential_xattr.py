@@ -334,6 +334,7 @@ operations = st.one_of(
 @settings(
     max_examples=50,
     deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(operations, min_size=3, max_size=20))

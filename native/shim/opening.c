@@ -24,7 +24,8 @@
 #define LARGE O_LARGEFILE
 #endif
 
-// glibc's own, a point where a thread can be cancelled while it waits (a FIFO).
+// glibc's own, a point where a thread can be cancelled while it waits (a FIFO). On i386
+// it would add a flag.
 extern int __open64(const char *path, int flags, ...) __attribute__((weak));
 extern int *__errno_location(void) __attribute__((weak));
 
@@ -66,7 +67,7 @@ static long open_once(int dirfd, const char *path, int flags, unsigned mode)
 	struct kernel_call call = call_of(dirfd, path, flags, mode);
 	if (flags & (O_CREAT | TEMPORARY))
 		return create(&call, mode);
-	if (dirfd != AT_FDCWD || !__open64 || !__errno_location)
+	if (LARGE || dirfd != AT_FDCWD || !__open64 || !__errno_location)
 		return kernel_call_plain(&call);
 	int before = *__errno_location();
 	int fd = __open64(path, flags);
