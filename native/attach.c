@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attach.h"
 
+#include "answer.h"
+#include "metadata.h"
 #include "proc_text.h"
 #include "request.h"
+#include "resolve.h"
 #include "scope.h"
 #include "target.h"
 
@@ -85,8 +88,34 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 	case ATTACH_TABLE:
 		install(outcome, request->session->memory_reader);
 		return true;
-	case ATTACH_LOOKS:
-		install(outcome, request->session->looks_fd);
+	case ATTACH_WRITABLE:
+		atomic_store(&request->session->page->pending_used, 1);
+		install(outcome, request->session->memory);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int retire(struct request *request)
+{
+	struct statx real;
+	int error = resolve_statx(request, AT_EMPTY_PATH, RESOLVE_ATTRIBUTES, &real);
+	if (!error && real.stx_nlink == 0 && notification_valid(request))
+		metadata_retire(request->session, &real);
+	return error == RESOLVE_LEAVE ? -EINVAL : error;
+}
+
+bool attach_by_flags(struct request *request, struct outcome *outcome)
+{
+	if (request->row->flags < 0)
+		return false;
+	switch ((int)request->args[request->row->flags]) {
+	case ATTACH_HEAL:
+		outcome_result(outcome, resolve_heal(request));
+		return true;
+	case ATTACH_RETIRE:
+		outcome_result(outcome, retire(request));
 		return true;
 	default:
 		return false;

@@ -20,7 +20,7 @@
 // which may find itself behind a filter of others: a loader has just had to look at
 // a descriptor itself, so this call is one that they let through.
 #define ATTACH_TABLE (-0x0a3f0003) // installs and returns a descriptor of the shared memory
-#define ATTACH_LOOKS (-0x0a3f0004) // the same for looks.h, to be written
+#define ATTACH_WRITABLE (-0x0a3f0004) // the same, of which targets write a part
 
 // As the first two arguments of any call that the shim makes in libc's place, else
 // EFAULT or EBADF: the address is the kernel's, also to i386. Answers 1 if any thread has
@@ -31,14 +31,18 @@
 // As the flags of faccessat2(2), else EINVAL: asks that the way to the file, and the file,
 // be opened to the user (heal.h). Answers 0 if something has changed, else EACCES.
 #define ATTACH_HEAL (-0x0a3f0005)
+// The same with a descriptor and an empty path: what is remembered of that file, which has
+// no name (any more), is to be forgotten.
+#define ATTACH_RETIRE (-0x0a3f0006)
 
 struct outcome;
 struct request;
 
-// Whether the request, getgroups, a stat call or any that the shim makes, is one of
+// Whether the request, getgroups, a stat call, faccessat2 or any that the shim makes, is one of
 // these; if so, decides its outcome.
 bool attach_by_getgroups(struct request *request, struct outcome *outcome);
 bool attach_by_stat(struct request *request, struct outcome *outcome);
+bool attach_by_flags(struct request *request, struct outcome *outcome);
 bool attach_by_any(struct request *request, struct outcome *outcome);
 
 #endif

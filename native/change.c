@@ -31,9 +31,9 @@ static bool take_look(const struct request *request, struct statx *real_ret)
 	const struct session *session = request->session;
 	uint64_t name = looks_mix(session->page->pass, request->args[1], request->args[5]);
 	uint32_t index = (uint32_t)name, ticket = (uint32_t)(name >> 32);
-	if (request->narrow || index >= LOOKS || ticket == 0 || !session->looks)
+	if (request->narrow || index >= LOOKS || ticket == 0)
 		return false;
-	const struct look_place *place = &session->looks[index];
+	const struct look_place *place = &session->writable->looks[index];
 	if (atomic_load(&place->ticket) != ticket)
 		return false;
 	*real_ret = place->attributes;

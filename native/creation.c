@@ -146,18 +146,28 @@ static void forget(struct session *session, int fd)
 	metadata_store(session, &record);
 }
 
+// Whoever has opened a file may give it a name (Linux 6.10). Before, /proc does.
+static int name_file(int fd, const struct entry *entry)
+{
+	char name[32];
+	if (linkat(fd, "", entry->dirfd, entry->name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, name, entry->dirfd, entry->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
 int creation_link_file(struct session *session, const struct entry *entry,
 		       const struct creation *creation)
 {
-	char name[32];
 	SCOPED_FD made = openat(entry->dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC,
 				creation->real_mode);
 	if (made < 0)
 		return -errno;
 	int error = creation_remember(session, made, creation);
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", made);
-	if (!error && linkat(AT_FDCWD, name, entry->dirfd, entry->name, AT_SYMLINK_FOLLOW) < 0)
-		error = -errno;
+	if (!error)
+		error = name_file(made, entry);
 	if (error)
 		forget(session, made);
 	return error ? error : fd_release(&made);

@@ -6,6 +6,7 @@
 
 #include "attach.h"
 #include "kernel.h"
+#include "metadata.h"
 
 static const struct syscall_row *row_at(const uint8_t *index, size_t size, uint32_t nr)
 {
@@ -35,9 +36,12 @@ void dispatch(struct request *request, struct outcome *outcome)
 		NATIVE_OPERATIONS(X)
 #undef X
 	};
-	if (!request->row)
+	if (!request->row) {
 		outcome_continue(outcome);
-	else if (attach_by_any(request, outcome))
+		return;
+	}
+	metadata_settle(request->session);
+	if (attach_by_any(request, outcome))
 		return;
 	else if (request->row->operation == OP_PYTHON)
 		request->session->python(request, outcome);

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #define LOOKS 128
-#define LOOKS_BYTES (LOOKS * sizeof(struct look_place))
 
 struct look_place {
 	// The ticket of the thread that fills it, until its call returns; 0: free. Of a

@@ -72,10 +72,14 @@ bool metadata_find(struct session *session, const struct statx *real,
 	return metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 }
 
+static pthread_mutex_t *lock_inode(struct session *session, uint64_t ino)
+{
+	return lock(&session->inode_locks[ino * 0x9e3779b97f4a7c15u >> 58]);
+}
+
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)
 {
-	uint64_t mixed = (real->stx_ino ^ real->stx_dev_minor) * 0x9e3779b97f4a7c15u;
-	return lock(&session->inode_locks[mixed >> 58]);
+	return lock_inode(session, real->stx_ino);
 }
 
 void metadata_edit(struct session *session, const struct statx *real,
@@ -106,6 +110,8 @@ int metadata_store(struct session *session, const struct inode_record *record)
 	}
 	if (kept.fields & INODE_TYPE)
 		atomic_store(&session->devices, true);
+	if (kept.fields & (INODE_TYPE | INODE_MODE))
+		atomic_fetch_add(&session->page->mode_records, 1);
 	return inode_table_put(&session->table, &kept);
 }
 
@@ -127,17 +133,70 @@ static void forget_oldest_retired(struct session *session, const struct file_ide
 	*slot = *newest;
 }
 
-void metadata_retire(struct session *session, const struct statx *real)
+static void retire(struct session *session, const struct file_identity *identity)
 {
-	struct inode_record record;
 	{
-		SCOPED_LOCK inode = metadata_lock(session, real);
-		if (!metadata_find(session, real, &record) || record.fields & INODE_RETIRED)
+		SCOPED_LOCK inode = lock_inode(session, identity->ino);
+		struct inode_record record;
+		if (find(session, identity->dev, identity->ino, &record) != INODE_FOUND ||
+		    !same_file(&record.identity, identity) || record.fields & INODE_RETIRED)
 			return;
 		record.fields |= INODE_RETIRED;
 		if (metadata_store(session, &record) != 0)
 			return;
 		atomic_fetch_add(&session->page->retirements, 1);
 	}
-	forget_oldest_retired(session, &record.identity);
+	forget_oldest_retired(session, identity);
+}
+
+void metadata_retire(struct session *session, const struct statx *real)
+{
+	struct file_identity identity;
+	rules_identity(real, &identity);
+	retire(session, &identity);
+}
+
+// What a change needs at most, a new bucket array aside, which may be wanting.
+#define ROOM_FOR_PENDING ((size_t)PENDING_PLACES * 4 * 64)
+
+static void settle(struct session *session, const struct inode_record *change)
+{
+	const struct file_identity *identity = &change->identity;
+	if (change->fields & INODE_RETIRED) {
+		retire(session, identity);
+		return;
+	}
+	SCOPED_LOCK inode = lock_inode(session, identity->ino);
+	struct inode_record record;
+	bool known = find(session, identity->dev, identity->ino, &record) == INODE_FOUND;
+	if (!pending_merge(change, &record, known)) {
+		const struct file_identity *other = &record.identity;
+		bool later = other->btime_sec != identity->btime_sec
+				     ? other->btime_sec > identity->btime_sec
+				     : other->btime_nsec > identity->btime_nsec;
+		if (later)
+			return;
+		drop_stale(session, &record);
+		pending_merge(change, &record, false);
+	}
+	metadata_store(session, &record);
+}
+
+void metadata_settle(struct session *session)
+{
+	struct pending_changes *pending = &session->writable->pending;
+	if (!atomic_load(&session->page->pending_used) ||
+	    atomic_load(&pending->taken) == atomic_load(&session->settled))
+		return;
+	SCOPED_LOCK held = lock(&session->settling);
+	struct inode_record change;
+	struct pending_place *place;
+	uint32_t cursor = 0, count = 0;
+	for (; (place = pending_next(pending, &cursor, &change)); count++) {
+		settle(session, &change);
+		pending_empty(pending, place);
+	}
+	atomic_fetch_add(&session->settled, count);
+	if (inode_table_used(&session->table) + ROOM_FOR_PENDING > session->table.size)
+		atomic_store(&session->page->pending_closed, 1);
 }

@@ -43,6 +43,9 @@ void metadata_edit(struct session *session, const struct statx *real,
 // Returns 0 or -ENOSPC when the table is full.
 int metadata_store(struct session *session, const struct inode_record *record);
 
+// Puts what the shim has changed by itself into the table. Every call comes after it.
+void metadata_settle(struct session *session);
+
 // Keeps a record only for descriptors that are still open on the removed file.
 void metadata_retire(struct session *session, const struct statx *real);
 

@@ -65,34 +65,13 @@ void mounts_changed(struct session *session)
 {
 	atomic_store(&session->local, all_local(session->mounts));
 	for (int i = 0; i < SESSION_MOUNT_FACTS; i++)
-		atomic_store(&session->mount_facts[i], 0);
-}
-
-// One word a mount: its id, and its facts in the upper bits. No mount has id 0.
-#define FACT_READ_ONLY (UINT64_C(1) << 63)
-#define FACT_OVERLAY (UINT64_C(1) << 62)
-#define FACT_NO_EXEC (UINT64_C(1) << 61)
-#define FACT_NO_SUID (UINT64_C(1) << 60)
-#define FACT_BITS (FACT_READ_ONLY | FACT_OVERLAY | FACT_NO_EXEC | FACT_NO_SUID)
-
-static _Atomic uint64_t *slot(struct session *session, const struct statx *real)
-{
-	return &session->mount_facts[real->stx_mnt_id % SESSION_MOUNT_FACTS];
+		atomic_store(&session->page->mount_facts[i], 0);
 }
 
 bool mounts_known(struct session *session, const struct statx *real,
 		  struct mount_facts *facts_ret)
 {
-	uint64_t word = atomic_load(slot(session, real));
-	// Mounts of other namespaces change unseen.
-	if (atomic_load(&session->views) || !(real->stx_mask & STATX_MNT_ID) || word == 0 ||
-	    (word & ~FACT_BITS) != real->stx_mnt_id)
-		return false;
-	facts_ret->read_only = word & FACT_READ_ONLY;
-	facts_ret->overlay = word & FACT_OVERLAY;
-	facts_ret->no_exec = word & FACT_NO_EXEC;
-	facts_ret->no_suid = word & FACT_NO_SUID;
-	return true;
+	return mount_facts_known(session->page, real, facts_ret);
 }
 
 void mounts_learn(struct session *session, const struct statx *real, int fd,
@@ -106,10 +85,13 @@ void mounts_learn(struct session *session, const struct statx *real, int fd,
 	facts_ret->overlay = fs.f_type == OVERLAYFS_SUPER_MAGIC;
 	facts_ret->no_exec = fs.f_flags & ST_NOEXEC;
 	facts_ret->no_suid = fs.f_flags & ST_NOSUID;
-	if (real->stx_mask & STATX_MNT_ID)
-		atomic_store(slot(session, real),
-			     real->stx_mnt_id | (facts_ret->read_only ? FACT_READ_ONLY : 0) |
-				     (facts_ret->overlay ? FACT_OVERLAY : 0) |
-				     (facts_ret->no_exec ? FACT_NO_EXEC : 0) |
-				     (facts_ret->no_suid ? FACT_NO_SUID : 0));
+	if (!(real->stx_mask & STATX_MNT_ID))
+		return;
+	uint64_t word = real->stx_mnt_id;
+	word |= facts_ret->read_only ? MOUNT_READ_ONLY : 0;
+	word |= facts_ret->overlay ? MOUNT_OVERLAY : 0;
+	word |= facts_ret->no_exec ? MOUNT_NO_EXEC : 0;
+	word |= facts_ret->no_suid ? MOUNT_NO_SUID : 0;
+	atomic_store(&session->page->mount_facts[real->stx_mnt_id % SESSION_MOUNT_FACTS],
+		     word);
 }

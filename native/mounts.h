@@ -4,17 +4,11 @@
 #ifndef FSC_MOUNTS_H
 #define FSC_MOUNTS_H
 
+#include "mount_facts.h"
 #include "session.h"
 
 #include <linux/stat.h>
 #include <stdbool.h>
-
-struct mount_facts {
-	bool read_only;
-	bool no_exec;
-	bool no_suid;
-	bool overlay; // overlayfs: a file's birth time changes when it is copied up
-};
 
 // Starts keeping session->local, which says that every mount is of a kind known to
 // answer from memory or a local disk. A kind not known counts as remote, as does a
@@ -25,8 +19,7 @@ int mounts_open(struct session *session);
 // Reads the list anew and forgets all facts.
 void mounts_changed(struct session *session);
 
-// The facts of the mount that a file with these attributes (STATX_MNT_ID, Linux
-// 5.8) lies on, as far as they are known.
+// mount_facts_known() of the session.
 bool mounts_known(struct session *session, const struct statx *real,
 		  struct mount_facts *facts_ret);
 

@@ -175,7 +175,7 @@ static bool might_block(const struct request *request)
 	if (!request->row || is_id(request->row->operation))
 		return false;
 	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
-	    atomic_load(&session->views))
+	    atomic_load(&session->page->views))
 		return true;
 	return request->row->subject == SUBJECT_ENTRY && inode_table_count(&session->table) > 0;
 }

@@ -115,10 +115,8 @@ void op_access(struct request *request, struct outcome *outcome)
 	// Unlike statx(2) by default, access(2) triggers no automounts.
 	int flags = (request_flags(request) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) |
 		    AT_NO_AUTOMOUNT;
-	if (request->row->flags >= 0 && (int)request->args[request->row->flags] == ATTACH_HEAL) {
-		outcome_result(outcome, resolve_heal(request));
+	if (attach_by_flags(request, outcome))
 		return;
-	}
 	outcome_continue(outcome);
 	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK) || !request_flags_valid(request))
 		return;

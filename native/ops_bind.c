@@ -115,7 +115,7 @@ static int bind_path(struct request *request, struct binding *binding)
 	snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
 	SCOPED_FD directory = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	SCOPED_FD socket = take_socket(request, binding->socket);
-	if (directory < 0 || socket < 0 || atomic_load(&request->session->views) ||
+	if (directory < 0 || socket < 0 || atomic_load(&request->session->page->views) ||
 	    !notification_valid(request))
 		return RESOLVE_LEAVE;
 	binding->directory = directory;

@@ -115,7 +115,7 @@ static bool sees_shim(const struct request *request)
 {
 	const struct preload *preload = &request->session->preload;
 	struct stat st;
-	if (!atomic_load(&request->session->views))
+	if (!atomic_load(&request->session->page->views))
 		return true;
 	SCOPED_FD found = open_for(request, preload->form[PRELOAD_X86_64]);
 	return found >= 0 && fstat(found, &st) == 0 && st.st_dev == preload->dev &&

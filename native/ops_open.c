@@ -112,7 +112,7 @@ static int follow_link(struct request *request, struct entry *entry)
 {
 	char target[PATH_MAX];
 	ssize_t length = readlinkat(entry->dirfd, entry->name, target, sizeof(target) - 1);
-	if (length <= 0 || atomic_load(&request->session->views))
+	if (length <= 0 || atomic_load(&request->session->page->views))
 		return RESOLVE_LEAVE;
 	target[length] = '\0';
 	char *slash = strrchr(target, '/');

@@ -18,7 +18,7 @@
 
 void op_view(struct request *request, struct outcome *outcome)
 {
-	atomic_store(&request->session->views, true);
+	atomic_store(&request->session->page->views, true);
 	outcome_continue(outcome);
 }
 

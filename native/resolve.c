@@ -204,7 +204,7 @@ static int place_locate(struct request *request, struct place *place)
 	if (place->length == 0)
 		return place_descriptor(request, place);
 	place->relative = *place->raw != '/';
-	if (atomic_load(&request->session->views) ||
+	if (atomic_load(&request->session->page->views) ||
 	    (!place->relative && names_own_process(place->raw)))
 		return place_walked(request, place);
 	if (place->relative)

@@ -35,9 +35,10 @@ static int map_memory(struct session *session, int fd)
 			continue;
 		session->memory_size = size;
 		session->page = base;
+		session->writable = (void *)((unsigned char *)base + SESSION_PAGE_BYTES);
 		return inode_table_format(&session->table,
-					  (unsigned char *)base + SESSION_PAGE_BYTES,
-					  size - SESSION_PAGE_BYTES);
+					  (unsigned char *)base + SESSION_TABLE_OFFSET,
+					  size - SESSION_TABLE_OFFSET);
 	}
 	return -ENOMEM;
 }
@@ -47,22 +48,6 @@ static void open_reader(struct session *session)
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", session->memory);
 	session->memory_reader = open(name, O_RDONLY | O_CLOEXEC);
-}
-
-// Without it the shim's calls are served like any others.
-static void create_looks(struct session *session)
-{
-	session->looks_fd = memfd_create("fakeroot-sc looks", MFD_CLOEXEC);
-	void *places = MAP_FAILED;
-	if (session->looks_fd >= 0 && ftruncate(session->looks_fd, LOOKS_BYTES) == 0)
-		places = mmap(NULL, LOOKS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-			      session->looks_fd, 0);
-	if (places == MAP_FAILED) {
-		scope_close(&session->looks_fd);
-		session->looks_fd = -1;
-		return;
-	}
-	session->looks = places;
 }
 
 static int create_memory(struct session *session)
@@ -75,7 +60,6 @@ static int create_memory(struct session *session)
 	setrlimit(RLIMIT_FSIZE, &most);
 	session->memory = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
 	int error = session->memory < 0 ? -errno : map_memory(session, session->memory);
-	create_looks(session);
 	setrlimit(RLIMIT_FSIZE, &limit);
 	if (error == -EFBIG) {
 		scope_close(&session->memory);
@@ -129,9 +113,9 @@ int session_create(struct session *session)
 	session->mounts = -1;
 	session->memory = -1;
 	session->memory_reader = -1;
-	session->looks_fd = -1;
 	session->control = -1;
 	pthread_mutex_init(&session->table_writer, NULL);
+	pthread_mutex_init(&session->settling, NULL);
 	xattr_store_init(&session->xattrs);
 	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
 		pthread_mutex_init(&session->inode_locks[i], NULL);
@@ -141,11 +125,9 @@ int session_create(struct session *session)
 		error = find_proc(session);
 	if (error)
 		return error;
-	error = mounts_open(session);
-	if (error)
-		return error;
 	session->watch = epoll_create1(EPOLL_CLOEXEC);
-	return session->watch < 0 ? -errno : create_memory(session);
+	error = session->watch < 0 ? -errno : create_memory(session);
+	return error ? error : mounts_open(session);
 }
 
 void session_destroy(struct session *session)
@@ -154,9 +136,6 @@ void session_destroy(struct session *session)
 		munmap(session->page, session->memory_size);
 	scope_close(&session->memory);
 	scope_close(&session->memory_reader);
-	if (session->looks)
-		munmap(session->looks, LOOKS_BYTES);
-	scope_close(&session->looks_fd);
 	scope_close(&session->watch);
 	scope_close(&session->mounts);
 	scope_close(&session->listener);
@@ -214,7 +193,7 @@ int session_detach(struct session *session, int keep)
 
 	umask(0);
 	int kept[] = {session->listener, session->watch,         session->mounts,
-		      session->memory,   session->memory_reader, session->looks_fd,
+		      session->memory,   session->memory_reader,
 		      session->control,  keep};
 	const size_t count = sizeof(kept) / sizeof(*kept);
 	qsort(kept, count, sizeof(*kept), compare_descriptors);

@@ -5,7 +5,6 @@
 #define FSC_SESSION_H
 
 #include "inode_table.h"
-#include "looks.h"
 #include "preload.h"
 #include "session_page.h"
 #include "xattr_store.h"
@@ -26,7 +25,6 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 #define SESSION_INODE_LOCKS 64
 #define SESSION_RETIRED 16384
 #define SESSION_NAMELESS 4 // pipe, epoll, memfd, socket
-#define SESSION_MOUNT_FACTS 64
 
 struct session {
 	int listener;
@@ -35,15 +33,17 @@ struct session {
 	int memory;   // the memfd of page and table, or -1: they are private
 	int memory_reader; // the same for reading only, to be given to targets
 	size_t memory_size;
-	int looks_fd; // the memfd of looks, or -1: there are none
-	struct look_place *looks;
 	struct session_page *page;
+	struct session_writable *writable;
 	struct inode_table table;
 	pthread_mutex_t table_writer;
 	// Reading, deciding and writing one file's record is one step: changes of
 	// the same file take turns. Never held across anything that can wait for
 	// a target. Taken before table_writer.
 	pthread_mutex_t inode_locks[SESSION_INODE_LOCKS];
+	// Settling pending changes is one step, too. Taken before an inode's lock.
+	pthread_mutex_t settling;
+	_Atomic uint32_t settled; // of writable->pending.taken
 
 	// The retired records, oldest next to be forgotten: nobody can tell when
 	// the last descriptor of a removed file is closed. Under table_writer.
@@ -53,9 +53,6 @@ struct session {
 	bool kernel_has_x32;
 	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path
 
-	// A target has changed its root, its mounts or its mount namespace: from
-	// then on absolute paths are walked from each target's own root.
-	atomic_bool views;
 	atomic_bool devices; // some record shows another type than the real one
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
@@ -65,8 +62,6 @@ struct session {
 	// Devices of nameless files, as the supervisor's own descriptors are. A path
 	// that leads to one goes through /proc/self/fd.
 	dev_t nameless_devs[SESSION_NAMELESS];
-	// What is known of mounts: mounts.h.
-	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS];
 
 	struct preload preload;
 	struct xattr_store xattrs;

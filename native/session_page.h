@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a supervisor lets its targets read: the first page of the shared memory, in
-// front of the inode table.
+// The memory that a supervisor shares with its targets: a page that they read, what they
+// write, and the inode table, which they read.
 #ifndef FSC_SESSION_PAGE_H
 #define FSC_SESSION_PAGE_H
 
+#include "looks.h"
+#include "pending.h"
+
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SESSION_PAGE_BYTES 4096u
+#define SESSION_MOUNT_FACTS 64
 #define SESSION_PAGE_MAGIC 0x46534350u // "FSCP"
 
 struct session_page {
@@ -26,8 +31,28 @@ struct session_page {
 	_Atomic uint32_t setgid_directories; // directories that hand a remembered group on
 	_Atomic uint32_t locking_umasks;     // umasks set that lock a file's owner out
 	uint64_t root_tag;                   // of a process that has not left root, credentials.c
+
+	_Atomic uint32_t pending_used;   // targets may publish pending changes
+	_Atomic uint32_t pending_closed; // but no more: the table may not have room for them
+	// A target has changed its root, its mounts or its mount namespace: what is known of
+	// mounts is not to be trusted any more.
+	_Atomic uint32_t views;
+	_Atomic uint32_t mode_records; // records with a mode or a type of their own
+	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS]; // mount_facts.h
 };
 
-_Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the table is behind it");
+// Behind the page, of whole pages again.
+struct session_writable {
+	struct look_place looks[LOOKS];
+	struct pending_changes pending;
+	unsigned char unused[4096 - 64 - PENDING_PLACES / 8];
+};
+
+#define SESSION_TABLE_OFFSET (SESSION_PAGE_BYTES + sizeof(struct session_writable))
+
+_Static_assert(offsetof(struct session_page, root_tag) == 40, "the same for i386");
+_Static_assert(offsetof(struct session_page, mount_facts) == 64, "the same for i386");
+_Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the rest is behind it");
+_Static_assert(sizeof(struct session_writable) % 4096 == 0, "it is mapped alone");
 
 #endif

@@ -380,7 +380,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sanitized")
     parts = [f"shim/{name}.c" for name in ("look", "libc", "session", "stat_x86_64")]
     parts += [f"shim/{path.name}" for path in NATIVE.glob("shim/fts*.c")]
-    sources = [str(NATIVE / part) for part in (*parts, "inode_table.c")]
+    sources = [str(NATIVE / part) for part in (*parts, "inode_table.c", "pending.c")]
     (place / "allocate.c").write_text(ALLOCATE)
     sanitizers = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     probe = bare(["gcc", *sanitizers, "-o", place / "probe", "-xc", "-"], input="int main(){}")

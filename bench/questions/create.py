@@ -1,14 +1,15 @@
-"""One new file, by open(2), and one new device, by mknod(2)."""
+"""One new file, by open(2), and one new device, by mknod(2), in memory."""
 
 from bench.question import Case, Effort, Place, Question, Row
 from bench.scratch import Scratch
 from bench.tools import Tool
 
 PEERS = ("fakeroot", "pseudo")
+BYTES = 1 << 20
 
 
 def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
-    directory = scratch.directory(f"create-{tool.name}")
+    directory = scratch.memory_directory(f"create-{tool.name}", BYTES)
     return [
         Case(
             variant=call,
@@ -20,7 +21,7 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
 
 
 QUESTION = Question(
-    title="one new file, one new device",
+    title="one new file, one new device, in memory",
     unit="ns",
     order=21,
     cases=cases,

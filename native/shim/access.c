@@ -10,9 +10,6 @@
 #include <linux/fcntl.h>
 #include <stddef.h>
 
-#ifndef __NR_faccessat2 // Linux 5.8
-#define __NR_faccessat2 439
-#endif
 #ifndef AT_EACCESS // fcntl(2); its value is AT_REMOVEDIR's
 #define AT_EACCESS 0x200
 #endif

@@ -15,14 +15,10 @@
 
 #ifdef __x86_64__
 #define NR_WIDE_IDS(name) __NR_##name
-#define NR_FCNTL __NR_fcntl
 #define NR_LOOK (libc_style() == LIBC_GLIBC_AT ? __NR_newfstatat : __NR_fstat)
-#define VERSION_MKNOD 0 // _MKNOD_VER of <sys/stat.h>
 #else
 #define NR_WIDE_IDS(name) __NR_##name##32
-#define NR_FCNTL __NR_fcntl64
 #define NR_LOOK (libc_style() == LIBC_GLIBC_OLD ? __NR_fstat64 : __NR_statx)
-#define VERSION_MKNOD 1
 #endif
 #ifndef __NR_fchmodat2 // Linux 6.6
 #define __NR_fchmodat2 452
@@ -37,7 +33,7 @@
 #define CHANGE_OWNER(dirfd, path, flags, ...)                                                     \
 	({                                                                                        \
 		struct kernel_call call = KERNEL_CALL(__VA_ARGS__);                               \
-		(int)libc_result(session_trapped_with_look(&call, dirfd, path, flags));           \
+		(int)libc_result(change_owner(&call, dirfd, path, flags, uid, gid));              \
 	})
 
 EXPORTED int chown(const char *path, unsigned uid, unsigned gid)
@@ -58,9 +54,7 @@ EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, i
 			    (long)gid, flags);
 }
 
-#define LINK_ROOM 26 // "/proc/self/fd/2147483647" and a NUL
-
-static void name_link(int fd, char link_ret[static LINK_ROOM])
+void change_name_link(int fd, char link_ret[static CHANGE_LINK_ROOM])
 {
 	char digits[11];
 	int length = 0;
@@ -75,23 +69,23 @@ static void name_link(int fd, char link_ret[static LINK_ROOM])
 
 // musl changes what a descriptor opened with O_PATH stands for by way of /proc, where
 // the kernel and glibc refuse.
-static bool has_link(int fd, long returned, char link_ret[static LINK_ROOM])
+static bool has_link(int fd, long returned, char link_ret[static CHANGE_LINK_ROOM])
 {
 	struct kernel_call call = KERNEL_CALL(NR_FCNTL, fd, F_GETFD);
 	if (returned != -EBADF || libc_style() != LIBC_OTHER || kernel_call_plain(&call) < 0)
 		return false;
-	name_link(fd, link_ret);
+	change_name_link(fd, link_ret);
 	return true;
 }
 
 EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
 {
-	char link[LINK_ROOM];
+	char link[CHANGE_LINK_ROOM];
 	struct kernel_call call =
 		KERNEL_CALL(NR_WIDE_IDS(fchown), fd, (long)uid, (long)gid);
 	// To statx(2), AT_FDCWD is a directory; here it is no descriptor.
 	long returned = fd < 0 ? session_trapped(&call)
-			       : session_trapped_with_look(&call, fd, "", AT_EMPTY_PATH);
+			       : change_owner(&call, fd, "", AT_EMPTY_PATH, uid, gid);
 	return has_link(fd, returned, link) ? chown(link, uid, gid) : (int)libc_result(returned);
 }
 
@@ -112,7 +106,7 @@ static bool is_shown_by_kernel(const struct kernel_call *call, int fd, unsigned 
 
 EXPORTED int fchmod(int fd, unsigned mode)
 {
-	char link[LINK_ROOM];
+	char link[CHANGE_LINK_ROOM];
 	struct kernel_call call = KERNEL_CALL(__NR_fchmod, fd, (long)mode);
 	long returned = -EPERM;
 	if (is_shown_by_kernel(&call, fd, mode))
@@ -138,13 +132,13 @@ static bool is_link(int fd)
 // by way of /proc.
 static int fchmodat_by_hand(int dirfd, const char *path, unsigned mode)
 {
-	char link[LINK_ROOM];
+	char link[CHANGE_LINK_ROOM];
 	struct kernel_call open =
 		KERNEL_CALL(__NR_openat, dirfd, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	long fd = kernel_call_plain(&open);
 	if (fd < 0)
 		return (int)libc_result(fd);
-	name_link((int)fd, link);
+	change_name_link((int)fd, link);
 	struct kernel_call change = KERNEL_CALL(__NR_chmod, (long)link, (long)mode);
 	long returned = is_link((int)fd) ? -EOPNOTSUPP : session_trapped(&change);
 	struct kernel_call close = KERNEL_CALL(__NR_close, fd);
@@ -175,37 +169,4 @@ EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
 		return (int)libc_result(returned);
 	return flags == AT_SYMLINK_NOFOLLOW ? fchmodat_by_hand(dirfd, path, mode)
 					    : (int)libc_result(-EINVAL);
-}
-
-// glibc refuses what the kernel would cut off.
-static int make_node(int dirfd, const char *path, unsigned mode, uint64_t dev)
-{
-	if (libc_style() != LIBC_OTHER && dev > UINT32_MAX)
-		return (int)libc_result(-EINVAL);
-	return CHANGE(__NR_mknodat, dirfd, (long)path, (long)mode, (long)dev);
-}
-
-EXPORTED int mknod(const char *path, unsigned mode, uint64_t dev)
-{
-	if (libc_style() == LIBC_OTHER)
-		return CHANGE(__NR_mknod, (long)path, (long)mode, (long)dev);
-	return make_node(AT_FDCWD, path, mode, dev);
-}
-
-EXPORTED int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev)
-{
-	return make_node(dirfd, path, mode, dev);
-}
-
-// The names for programs built with glibc before 2.33.
-EXPORTED int __xmknod(int version, const char *path, unsigned mode, const uint64_t *dev)
-{
-	return version == VERSION_MKNOD ? mknod(path, mode, *dev) : (int)libc_result(-EINVAL);
-}
-
-EXPORTED int __xmknodat(int version, int dirfd, const char *path, unsigned mode,
-			const uint64_t *dev)
-{
-	return version == VERSION_MKNOD ? make_node(dirfd, path, mode, *dev)
-					: (int)libc_result(-EINVAL);
 }

@@ -1,21 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // unlink(2), rmdir(2), rename(2): the kernel's own affair, unless a file that may
-// go for good has a record, which the supervisor retires.
+// go for good has a record, which is to be retired.
 #include "opening.h"
+
+#include "attach.h"
+#include "rules.h"
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 
+#ifdef __x86_64__
+
+static void retire(struct session_writable *shared, int fd, const struct statx *gone)
+{
+	struct inode_record change = {.fields = INODE_RETIRED};
+	rules_identity(gone, &change.identity);
+	if (!pending_publish(&shared->pending, &change))
+		change_retire(fd);
+}
+
+// Makes the call while a descriptor holds the file, which tells afterwards whether its last
+// name has gone. False where that cannot be: nothing has happened.
+static bool remove_held(const struct kernel_call *call, int dirfd, const char *path,
+			long *returned_ret)
+{
+	const unsigned needed = STATX_INO | STATX_NLINK | STATX_BTIME;
+	const struct session_page *page = session_attached();
+	struct session_writable *shared = page ? session_writable() : NULL;
+	if (!shared || atomic_load(&page->pending_closed) || !session_may_look(page, call))
+		return false;
+	struct kernel_call open =
+		KERNEL_CALL(__NR_openat, dirfd, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	long fd = kernel_call_plain(&open);
+	if (fd < 0)
+		return false;
+	struct statx seen;
+	bool held = change_look(call, (int)fd, "", AT_EMPTY_PATH, &seen) &&
+		    (seen.stx_mask & needed) == needed && seen.stx_nlink > 0;
+	if (held) {
+		*returned_ret = kernel_call_passed(call, page->pass);
+		if (*returned_ret == 0 && !change_look(call, (int)fd, "", AT_EMPTY_PATH, &seen))
+			change_retire((int)fd);
+		else if (*returned_ret == 0 && seen.stx_nlink == 0)
+			retire(shared, (int)fd, &seen);
+	}
+	struct kernel_call close = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&close);
+	return held;
+}
+
+#else
+
+static bool remove_held(const struct kernel_call *call, int dirfd, const char *path,
+			long *returned_ret)
+{
+	(void)call;
+	(void)dirfd;
+	(void)path;
+	(void)returned_ret;
+	return false;
+}
+
+#endif
+
 // The call, which may do away with what is at this path.
 static long removing(const struct kernel_call *call, int dirfd, const char *path)
 {
 	const struct session_page *page = session_attached();
-	bool ours = page && (!session_has_records() ||
-			     !look_may_be_recorded(call, dirfd, path, AT_SYMLINK_NOFOLLOW));
-	long returned = ours ? kernel_call_passed(call, page->pass) : session_trapped(call);
+	bool plain = page && (!session_has_records() ||
+			      !look_may_be_recorded(call, dirfd, path, AT_SYMLINK_NOFOLLOW));
+	long returned;
+	if (plain)
+		returned = kernel_call_passed(call, page->pass);
+	else if (!remove_held(call, dirfd, path, &returned))
+		returned = session_trapped(call);
 	// Root passes every directory and writes to it: the supervisor lets the user.
 	return returned == -EACCES && opening_heal(dirfd, path) ? session_trapped(call) : returned;
 }

@@ -19,6 +19,15 @@ struct kernel_call {
 	long args[KERNEL_CALL_ARGUMENTS];
 };
 
+#ifndef __NR_faccessat2 // Linux 5.8
+#define __NR_faccessat2 439
+#endif
+#ifdef __x86_64__
+#define NR_FCNTL __NR_fcntl
+#else
+#define NR_FCNTL __NR_fcntl64
+#endif
+
 #ifdef __x86_64__
 
 static inline long kernel_call_with(const struct kernel_call *call, uint64_t sixth)

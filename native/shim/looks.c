@@ -7,33 +7,11 @@
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
-#include <linux/mman.h>
 #include <stddef.h>
 
 #ifdef __x86_64__
 
 #define TRIES 4
-
-static _Atomic(struct look_place *) places;
-static _Atomic bool refused;
-
-// Joined at the first change: most programs never make one.
-static struct look_place *join(void)
-{
-	struct look_place *known = atomic_load_explicit(&places, memory_order_acquire);
-	if (known || atomic_load_explicit(&refused, memory_order_relaxed))
-		return known;
-	struct look_place *mapped =
-		session_map(ATTACH_LOOKS, LOOKS_BYTES, PROT_READ | PROT_WRITE);
-	if (!mapped) {
-		atomic_store_explicit(&refused, true, memory_order_relaxed);
-		return NULL;
-	}
-	if (atomic_compare_exchange_strong(&places, &known, mapped))
-		return mapped;
-	session_unmap(mapped, LOOKS_BYTES); // another thread was quicker
-	return known;
-}
 
 struct taken {
 	struct look_place *place; // NULL: none was free
@@ -54,49 +32,52 @@ static struct taken take_place(struct look_place *all)
 	return (struct taken){NULL, 0};
 }
 
-static void leave_place(const struct taken *taken)
-{
-	atomic_store_explicit(&taken->place->ticket, 0, memory_order_release);
-}
-
-// Takes a place and fills it. Returns none where the supervisor has to look by itself.
-static struct taken look(const struct session_page *page, struct look_place *all, int dirfd,
-			 const char *path, int flags)
-{
-	struct taken taken = take_place(all);
-	if (!taken.place)
-		return taken;
-	struct kernel_call call = KERNEL_CALL(__NR_statx, dirfd, (long)path, flags,
-					      RULES_CHANGE_ATTRIBUTES,
-					      (long)&taken.place->attributes);
-	if (kernel_call_passed(&call, page->pass) == 0)
-		return taken;
-	leave_place(&taken);
-	return (struct taken){NULL, 0};
-}
-
-long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
-			       int flags)
+bool change_look(const struct kernel_call *call, int dirfd, const char *path, int flags,
+		 struct statx *seen_ret)
 {
 	const struct session_page *page = session_attached();
 	// statx(2) takes NULL for an empty path (Linux 6.11), no change does.
-	bool may = page && path && session_may_look(page, call);
-	struct look_place *all = may ? join() : NULL;
+	if (!page || !path || !session_may_look(page, call))
+		return false;
+	struct kernel_call look = KERNEL_CALL(__NR_statx, dirfd, (long)path, flags,
+					      RULES_CHANGE_ATTRIBUTES, (long)seen_ret);
+	return kernel_call_passed(&look, page->pass) == 0;
+}
+
+long change_trapped_with_look(const struct kernel_call *call, const struct statx *seen)
+{
+	struct session_writable *shared = session_writable();
 	struct taken taken = {NULL, 0};
-	if (all)
-		taken = look(page, all, dirfd, path, flags);
+	if (shared)
+		taken = take_place(shared->looks);
 	if (!taken.place)
 		return session_trapped(call);
+	taken.place->attributes = *seen;
 	uint64_t second = (uint64_t)call->args[1];
-	long returned = kernel_call_with(call, looks_mix(page->pass, second, taken.name));
-	leave_place(&taken);
+	long returned =
+		kernel_call_with(call, looks_mix(session_attached()->pass, second, taken.name));
+	atomic_store_explicit(&taken.place->ticket, 0, memory_order_release);
 	return returned == -EINTR ? session_trapped(call) : returned;
+}
+
+void change_retire(int fd)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_faccessat2, fd, (long)"", 0, ATTACH_RETIRE);
+	session_trapped(&call);
+}
+
+long change_trapped(const struct kernel_call *call, int dirfd, const char *path, int flags)
+{
+	struct statx seen;
+	return session_attached() && session_writable() &&
+			       change_look(call, dirfd, path, flags, &seen)
+		       ? change_trapped_with_look(call, &seen)
+		       : session_trapped(call);
 }
 
 #else
 
-long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
-			       int flags)
+long change_trapped(const struct kernel_call *call, int dirfd, const char *path, int flags)
 {
 	(void)dirfd;
 	(void)path;

@@ -11,9 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#ifndef __NR_faccessat2 // Linux 5.8
-#define __NR_faccessat2 439
-#endif
 #define TEMPORARY __O_TMPFILE
 #define OWNER_S 0600u
 #define READ 4 // R_OK

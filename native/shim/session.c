@@ -17,7 +17,7 @@
 #include <linux/mman.h>
 #include <stddef.h>
 
-// 1 MiB (14,000 records), and eight times as much at each further step.
+// 1 MiB (11,000 records), and eight times as much at each further step.
 #define FIRST_MAPPING ((size_t)1 << 20)
 #define STEP_SHIFT 3
 #ifdef __x86_64__
@@ -47,8 +47,8 @@ static bool failed(long returned)
 static struct inode_table table_at(int step)
 {
 	unsigned char *base = atomic_load_explicit(&mappings[step], memory_order_acquire);
-	return (struct inode_table){base + SESSION_PAGE_BYTES,
-				    mapping_size(step) - SESSION_PAGE_BYTES};
+	return (struct inode_table){base + SESSION_TABLE_OFFSET,
+				    mapping_size(step) - SESSION_TABLE_OFFSET};
 }
 
 const struct session_page *session_attached(void)
@@ -61,7 +61,7 @@ const struct session_page *session_attached(void)
 								 memory_order_relaxed);
 }
 
-void session_unmap(void *address, size_t size)
+static void unmap(void *address, size_t size)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_munmap, (long)address, (long)size);
 	kernel_call_plain(&call);
@@ -82,7 +82,7 @@ static bool map_next(int step)
 	}
 	unsigned char *none = NULL, *larger = (unsigned char *)(uintptr_t)address;
 	if (!atomic_compare_exchange_strong(&mappings[step + 1], &none, larger))
-		session_unmap(larger, mapping_size(step + 1)); // another thread was quicker
+		unmap(larger, mapping_size(step + 1)); // another thread was quicker
 	int expected = step;
 	atomic_compare_exchange_strong(&top, &expected, step + 1);
 	return true;
@@ -90,16 +90,28 @@ static bool map_next(int step)
 
 bool session_has_records(void)
 {
+	const struct session_page *page = session_attached();
 	struct inode_table table = table_at(0);
-	return inode_table_count(&table) > 0;
+	return inode_table_count(&table) > 0 ||
+	       atomic_load_explicit(&page->pending_used, memory_order_acquire);
 }
 
-enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
-			       struct inode_record *record_ret)
+static const struct pending_changes *pending_changes(void)
 {
-	// What is put is counted before the call that has put it returns.
-	if (!session_has_records())
-		return INODE_ABSENT;
+	const unsigned char *base = atomic_load_explicit(&mappings[0], memory_order_relaxed);
+	const struct session_writable *shared = (const void *)(base + SESSION_PAGE_BYTES);
+	return &shared->pending;
+}
+
+bool session_has_modes(const struct session_page *page)
+{
+	return atomic_load(&page->mode_records) > 0 ||
+	       (atomic_load(&page->pending_used) && atomic_load(&pending_changes()->modes) > 0);
+}
+
+static enum inode_lookup find_in_table(const struct kernel_call *call, uint64_t dev, uint64_t ino,
+				       struct inode_record *record_ret)
+{
 	for (;;) {
 		int step = atomic_load_explicit(&top, memory_order_acquire);
 		struct inode_table table = table_at(step);
@@ -108,6 +120,38 @@ enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uin
 		    !session_may_look(session_attached(), call) || !map_next(step))
 			return found;
 	}
+}
+
+// A pending change is settled between the two looks at its place, or it is not.
+static enum inode_lookup find_with_pending(const struct kernel_call *call, uint64_t dev,
+					   uint64_t ino, struct inode_record *record_ret)
+{
+	const int tries = 8;
+	for (int i = 0; i < tries; i++) {
+		struct pending_view view;
+		if (!pending_look(pending_changes(), dev, ino, &view))
+			continue;
+		enum inode_lookup found = find_in_table(call, dev, ino, record_ret);
+		if (found == INODE_BUSY || !pending_unchanged(&view))
+			continue;
+		if (!view.found)
+			return found;
+		return pending_merge(&view.change, record_ret, found == INODE_FOUND) ? INODE_FOUND
+										     : INODE_BUSY;
+	}
+	return INODE_BUSY;
+}
+
+enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
+			       struct inode_record *record_ret)
+{
+	const struct session_page *page = session_attached();
+	// What is put is counted before the call that has put it returns.
+	if (!session_has_records())
+		return INODE_ABSENT;
+	if (atomic_load_explicit(&page->pending_used, memory_order_acquire))
+		return find_with_pending(call, dev, ino, record_ret);
+	return find_in_table(call, dev, ino, record_ret);
 }
 
 long session_trapped(const struct kernel_call *call)
@@ -168,31 +212,55 @@ bool session_is_root(const struct session_page *page, const struct kernel_call *
 	return kernel_call_passed(&ask, page->pass) == 0 && limits[0] == page->root_tag;
 }
 
-void *session_map(int what, size_t size, int protection)
+static void *map(int what, size_t offset, size_t size, int protection)
 {
 	long fd = ask_for(what);
 	if (fd < 0)
 		return NULL;
-	// Six arguments, of which the last is 0 anyway.
 	struct kernel_call call =
 		KERNEL_CALL(NR_MMAP, 0, (long)size, protection, MAP_SHARED, fd);
-	long address = kernel_call_plain(&call);
+	long address = kernel_call_with(&call, offset);
 	call = KERNEL_CALL(__NR_close, fd);
 	kernel_call_plain(&call);
 	return failed(address) ? NULL : (void *)(uintptr_t)address;
 }
 
+#ifdef __x86_64__
+
+// Not for i386: the 32 bits of a look's name could be in its sixth register by chance.
+struct session_writable *session_writable(void)
+{
+	static _Atomic(struct session_writable *) joined;
+	static _Atomic bool asked, refused;
+	struct session_writable *known = atomic_load_explicit(&joined, memory_order_acquire);
+	if (known || atomic_load_explicit(&refused, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&asked, true, memory_order_relaxed))
+		return known;
+	struct session_writable *mapped = map(ATTACH_WRITABLE, SESSION_PAGE_BYTES, sizeof(*mapped),
+					      PROT_READ | PROT_WRITE);
+	if (!mapped) {
+		atomic_store_explicit(&refused, true, memory_order_relaxed);
+		return NULL;
+	}
+	if (atomic_compare_exchange_strong(&joined, &known, mapped))
+		return mapped;
+	unmap(mapped, sizeof(*mapped)); // another thread was quicker
+	return known;
+}
+
+#endif
+
 __attribute__((constructor)) static void attach(void)
 {
 	size_t size = mapping_size(0);
-	unsigned char *base = session_map(ATTACH_TABLE, size, PROT_READ);
+	unsigned char *base = map(ATTACH_TABLE, 0, size, PROT_READ);
 	if (!base)
 		return;
 	const struct session_page *page = (const struct session_page *)base;
 	struct inode_table table;
 	if (atomic_load_explicit(&page->magic, memory_order_acquire) != SESSION_PAGE_MAGIC ||
-	    inode_table_attach(&table, base + SESSION_PAGE_BYTES, size - SESSION_PAGE_BYTES) != 0) {
-		session_unmap(base, size);
+	    inode_table_attach(&table, base + SESSION_TABLE_OFFSET, size - SESSION_TABLE_OFFSET) != 0) {
+		unmap(base, size);
 		return;
 	}
 	atomic_store_explicit(&mappings[0], base, memory_order_relaxed);

@@ -53,7 +53,11 @@ const struct session_page *session_attached(void);
 // call: the one at hand, see session_may_look().
 enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
 			       struct inode_record *record_ret);
+// False while nothing is remembered of any file.
 bool session_has_records(void);
+
+// False while every file shows its real mode and type.
+bool session_has_modes(const struct session_page *page);
 
 // Whether calls may be made that libc would not make. Where that must be asked, it is
 // by the number of the call that libc would make now, which must be one that traps.
@@ -67,15 +71,33 @@ bool session_is_root(const struct session_page *page, const struct kernel_call *
 // supervisor has received it, even where the call never fails with EINTR.
 long session_trapped(const struct kernel_call *call);
 
-// The same for a change of the file's owner, of which the supervisor need only know
-// what the file looks like (looks.c). flags: those with which the call finds it.
-long session_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
-			       int flags);
+// The part of the shared memory that targets write, or NULL. Joined when it is first asked
+// for again: many programs make a single change, most make none.
+struct session_writable *session_writable(void);
 
-// Maps memory that the supervisor shares. what: ATTACH_TABLE, ATTACH_LOOKS. NULL where
-// that cannot be.
-void *session_map(int what, size_t size, int protection);
-void session_unmap(void *address, size_t size);
+// ---- changes (looks.c, owners.c) ----
+
+// Makes the call, which changes a file that the supervisor need not find again if it is told
+// what it looks like. flags: those with which the call finds it.
+long change_trapped(const struct kernel_call *call, int dirfd, const char *path, int flags);
+
+// What the call's file looks like (RULES_CHANGE_ATTRIBUTES). False where that is not to be
+// asked.
+struct statx;
+bool change_look(const struct kernel_call *call, int dirfd, const char *path, int flags,
+		 struct statx *seen_ret);
+long change_trapped_with_look(const struct kernel_call *call, const struct statx *seen);
+
+// Has the supervisor forget what is remembered of a file that has no name (any more).
+void change_retire(int fd);
+
+// The path that leads to the descriptor: "/proc/self/fd/2147483647" at most.
+#define CHANGE_LINK_ROOM 26
+void change_name_link(int fd, char link_ret[static CHANGE_LINK_ROOM]);
+
+// chown(2) and its kin.
+long change_owner(const struct kernel_call *call, int dirfd, const char *path, int flags,
+		  unsigned uid, unsigned gid);
 
 // ---- attributes (look.c) ----
 

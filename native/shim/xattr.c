@@ -118,7 +118,7 @@ static int set(const struct kernel_call *call, int dirfd, const char *path, cons
 	if (starts_with(name, "user."))
 		return (int)libc_result(set_user(call, dirfd, path, flags));
 	if (starts_with(name, "security.") || starts_with(name, "trusted."))
-		return (int)libc_result(session_trapped_with_look(call, dirfd, path, flags));
+		return (int)libc_result(change_trapped(call, dirfd, path, flags));
 	return (int)libc_result(session_trapped(call));
 }
 

@@ -348,16 +348,16 @@ static void grow(char **argv)
 	size_t before = mapped_bytes();
 	struct rlimit limit;
 	EXPECT(is_shimmed());
-	for (int i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "f%d", i);
-		int fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-		EXPECT(fd >= 0 && fchown(fd, OWNER, i) == 0 && close(fd) == 0);
-	}
 	getrlimit(RLIMIT_AS, &limit);
 	if (limited) {
 		// Already more than this is in use: nothing further can be mapped.
 		limit.rlim_cur = 1 << 20;
 		EXPECT(setrlimit(RLIMIT_AS, &limit) == 0);
+	}
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		int fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+		EXPECT(fd >= 0 && fchown(fd, OWNER, i) == 0 && close(fd) == 0);
 	}
 	for (int i = 0; i < count; i++) {
 		struct stat st;
