@@ -6,8 +6,12 @@ Handler = Callable[["Request"], int | None]
 """Returns the call's value, or None to let the kernel execute the call; raises
 OSError for an errno."""
 
+Ended = Callable[[], tuple[int, str] | None]
+"""Returns an exit status (-1: the command's own) and a text for the user."""
+
 _Origin = tuple[int, int, int]
 _Record = tuple[int, int, int, int, int, int, int, int, int, int]
+_Look = tuple[int, int, int | None, int, int, int, int, int, int, int]
 
 class Request:
     """A trapped call, valid until its handler returns (ValueError afterwards)."""
@@ -70,11 +74,16 @@ def run(
     session_pass: int,
     shim: bytes | None,
     handler: Handler,
+    load: bytes | None,
+    ended: Ended | None,
     /,
 ) -> tuple[str, int]:
     """Starts a command under the filter and serves it until its last process ends.
 
     ``shim``: the path of the shim for x86-64, where ``env`` has it in LD_PRELOAD.
+    ``load``: records in fakeroot's format; ValueError(line, why) where it is not that.
+    ``ended``: called when the command has ended, and again when its last process has if
+    more has changed.
     Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
     Once in a process: worker threads go on until it ends.
     """
@@ -84,3 +93,11 @@ def execute(argv: list[bytes], env: list[bytes], origin: _Origin, control: int, 
 
 def in_session() -> bool:
     """Whether this process already runs under a supervisor."""
+
+def dump() -> tuple[bytes, int]:
+    """The run's records in fakeroot's format, and the number of those whose extended
+    attributes that cannot hold."""
+
+def look(dirfd: int, path: bytes, /) -> _Look:
+    """statx(2) of the file itself: dev, ino, birth time in nanoseconds or None, mode, uid, gid,
+    nlink, size, time of modification in nanoseconds, rdev.  Raises OSError."""

@@ -8,8 +8,8 @@ TROUBLE = 125
 """Exit status when fakeroot-sc itself failed, as of env(1) and timeout(1)."""
 
 USAGE = """\
-usage: fakeroot-sc [-u] [--no-shim] [-l LIB] [-f FAKED] [-b FD] [--]
-                   [COMMAND [ARGUMENT...]]
+usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [--no-shim] [-l LIB] [-f FAKED]
+                   [-b FD] [--] [COMMAND [ARGUMENT...]]
        fakeroot-sc --dump-filter
        fakeroot-sc -h | -v
 """
@@ -26,7 +26,10 @@ anything of the run lives, and are shown by every later look.
   -l, --lib LIB           taken for compatibility with fakeroot(1), ignored
   -f, --faked FAKED       likewise
   -b, --fd-base FD        likewise
-  -i FILE, -s FILE        loading and saving state: not yet
+  -i FILE                 remember from the start what a run with -s has saved
+                          (fakeroot's file format)
+  -s FILE                 save what is remembered when COMMAND has ended; may be
+                          the same FILE
       --no-shim           do not preload the shim into dynamic programs: all
                           calls go to the supervisor (slower, same answers)
       --dump-filter       print the seccomp filter as pseudo-code
@@ -43,7 +46,6 @@ _FLAGS |= {"-v": "-v", "--version": "-v", "--dump-filter": "--dump-filter"}
 _FLAGS |= {"--no-shim": "--no-shim"}
 _WITH_VALUE = {"-l": "-l", "--lib": "-l", "-f": "-f", "--faked": "-f"}
 _WITH_VALUE |= {"-b": "-b", "--fd-base": "-b", "-i": "-i", "-s": "-s"}
-_NOT_YET = {"-i": "loading state from a file", "-s": "saving state to a file"}
 
 
 class UsageError(Exception):
@@ -52,17 +54,20 @@ class UsageError(Exception):
 
 class Plan:
     """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
-    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim.
+    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim; ``load``,
+    ``save``: the files of -i and -s.
     """
 
     # Not attrs, whose import alone would take four times as long as a plain run.
-    __slots__ = ("action", "command", "shim", "unknown_is_real")
+    __slots__ = ("action", "command", "load", "save", "shim", "unknown_is_real")
 
     def __init__(self) -> None:
         self.action = "run"
         self.command: list[str] = []
         self.unknown_is_real = False
         self.shim = True
+        self.load: str | None = None
+        self.save: str | None = None
 
     def take_flag(self, flag: str) -> None:
         if flag == "-u":
@@ -77,9 +82,13 @@ class Plan:
             self.action = "dump-filter"
 
 
-def _take_value(option: str, given: str, value: str) -> None:
-    if option in _NOT_YET:
-        raise UsageError(f"{given}: not yet: {_NOT_YET[option]} comes with a later version")
+def _take_value(plan: Plan, option: str, given: str, value: str) -> None:
+    if option in ("-i", "-s") and not value:
+        raise UsageError(f"{given}: needs the name of a file")
+    if option == "-i":
+        plan.load = value
+    if option == "-s":
+        plan.save = value
     if option == "-b" and not value.isdecimal():
         raise UsageError(f"{given}: not a descriptor number: {value!r}")
 
@@ -126,7 +135,7 @@ def parse(arguments: list[str]) -> Plan:
             if not rest:
                 raise UsageError(f"{name}: needs a value")
             value = rest.pop(0)
-        _take_value(_WITH_VALUE[name], name, value)
+        _take_value(plan, _WITH_VALUE[name], name, value)
     plan.command = rest or [os.environ.get("SHELL") or "/bin/sh"]
     return plan
 

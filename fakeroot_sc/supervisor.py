@@ -86,13 +86,40 @@ def supervise(plan: Plan, origin: Origin) -> int:
     gone.  Returns the exit status for a run that never started.  COMMAND's own the
     front process has been told by then; were it not, that would be trouble.
     """
+    with_files = plan.load is not None or plan.save is not None
     if _core.in_session():
+        if with_files:
+            return _trouble("-i, -s: not inside of another run, which remembers for all in it")
         return _join_outer(plan, origin)
+    if not with_files:
+        stage, number = _run(plan, origin)
+    else:
+        from fakeroot_sc.savefile import SaveFileError, run_with_files
+
+        try:
+            stage, number = run_with_files(
+                plan.load, plan.save, lambda *files: _run(plan, origin, *files)
+            )
+        except SaveFileError as error:
+            return _trouble(str(error))
+    if stage == "NONE":
+        return TROUBLE
+    return _fail(stage, number, plan)
+
+
+def _trouble(text: str) -> int:
+    print(f"fakeroot-sc: {text}", file=sys.stderr)
+    return TROUBLE
+
+
+def _run(
+    plan: Plan, origin: Origin, loaded: bytes | None = None, ended: "_core.Ended | None" = None
+) -> tuple[str, int]:
     drawn = _draw_pass()
     environment, shim = _environment(), _shim() if plan.shim else None
     if shim:
         environment = preload.add(environment, shim)
-    stage, number = _core.run(
+    return _core.run(
         _arguments(plan),
         environment,
         patch_pass(stock_filter(), drawn),
@@ -102,7 +129,6 @@ def supervise(plan: Plan, origin: Origin) -> int:
         drawn,
         shim,
         _handle,
+        loaded,
+        ended,
     )
-    if stage == "NONE":
-        return TROUBLE
-    return _fail(stage, number, plan)

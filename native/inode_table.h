@@ -29,12 +29,13 @@ enum inode_field {
 	INODE_MODE = 1 << 2,    // the 07777 bits of mode
 	INODE_TYPE = 1 << 3,    // the S_IFMT bits of mode, and rdev
 	INODE_RETIRED = 1 << 4, // the last link has gone: applies only while st_nlink is 0
+	INODE_ANY_BIRTH = 1 << 5, // from a state without birth times: of whichever file is there
 };
 
 struct inode_record {
 	struct file_identity identity;
 	uint32_t fields; // enum inode_field
-	uint32_t uid;
+	uint32_t uid;    // where not set, these three are as shown at the last change
 	uint32_t gid;
 	uint32_t mode;
 	uint32_t rdev;   // the kernel's 32-bit form, new_encode_dev()

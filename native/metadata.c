@@ -82,14 +82,30 @@ pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real
 	return lock_inode(session, real->stx_ino);
 }
 
+static void set_bits(uint32_t *mode, uint32_t from, uint32_t bits)
+{
+	*mode = (*mode & ~bits) | (from & bits);
+}
+
 void metadata_edit(struct session *session, const struct statx *real,
 		   struct inode_record *record_ret)
 {
-	if (metadata_find(session, real, record_ret))
-		return;
-	*record_ret = (struct inode_record){0};
-	rules_identity(real, &record_ret->identity);
-	if (!(real->stx_mask & STATX_BTIME))
+	bool known = metadata_find(session, real, record_ret);
+	if (!known)
+		*record_ret = (struct inode_record){0};
+	if (!known || record_ret->fields & INODE_ANY_BIRTH)
+		rules_identity(real, &record_ret->identity);
+	record_ret->fields &= ~(uint32_t)INODE_ANY_BIRTH;
+	bool own = session->page->unknown_is_real;
+	if (!(record_ret->fields & INODE_UID))
+		record_ret->uid = own ? real->stx_uid : 0;
+	if (!(record_ret->fields & INODE_GID))
+		record_ret->gid = own ? real->stx_gid : 0;
+	if (!(record_ret->fields & INODE_MODE))
+		set_bits(&record_ret->mode, real->stx_mode, RULES_MODE_MASK);
+	if (!(record_ret->fields & INODE_TYPE))
+		set_bits(&record_ret->mode, real->stx_mode, RULES_TYPE_MASK);
+	if (!known && !(real->stx_mask & STATX_BTIME))
 		control_tell_no_btime(session, record_ret->identity.dev, real->stx_mode);
 }
 
@@ -104,7 +120,9 @@ int metadata_store(struct session *session, const struct inode_record *record)
 			kept.fields &= ~(uint32_t)INODE_GID;
 	}
 	SCOPED_LOCK held = lock(&session->table_writer);
-	if ((kept.fields & ~(uint32_t)INODE_RETIRED) == 0 && kept.xattrs == 0) {
+	atomic_fetch_add(&session->changes, 1);
+	if ((kept.fields & ~(uint32_t)(INODE_RETIRED | INODE_ANY_BIRTH)) == 0 &&
+	    kept.xattrs == 0) {
 		inode_table_remove(&session->table, kept.identity.dev, kept.identity.ino);
 		return 0;
 	}
@@ -115,12 +133,6 @@ int metadata_store(struct session *session, const struct inode_record *record)
 	return inode_table_put(&session->table, &kept);
 }
 
-static bool same_file(const struct file_identity *a, const struct file_identity *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->btime_sec == b->btime_sec &&
-	       a->btime_nsec == b->btime_nsec;
-}
-
 static void forget_oldest_retired(struct session *session, const struct file_identity *newest)
 {
 	SCOPED_LOCK held = lock(&session->table_writer);
@@ -128,7 +140,7 @@ static void forget_oldest_retired(struct session *session, const struct file_ide
 	struct inode_record record;
 	session->retired_next = (session->retired_next + 1) % SESSION_RETIRED;
 	if (inode_table_find(&session->table, slot->dev, slot->ino, &record) == INODE_FOUND &&
-	    record.fields & INODE_RETIRED && same_file(&record.identity, slot))
+	    record.fields & INODE_RETIRED && pending_same_file(&record, slot))
 		remove_record(session, &record);
 	*slot = *newest;
 }
@@ -139,7 +151,7 @@ static void retire(struct session *session, const struct file_identity *identity
 		SCOPED_LOCK inode = lock_inode(session, identity->ino);
 		struct inode_record record;
 		if (find(session, identity->dev, identity->ino, &record) != INODE_FOUND ||
-		    !same_file(&record.identity, identity) || record.fields & INODE_RETIRED)
+		    !pending_same_file(&record, identity) || record.fields & INODE_RETIRED)
 			return;
 		record.fields |= INODE_RETIRED;
 		if (metadata_store(session, &record) != 0)

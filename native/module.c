@@ -8,6 +8,7 @@
 #include "attach.h"
 #include "control.h"
 #include "credentials.h"
+#include "fakeroot_text.h"
 #include "kernel.h"
 #include "launch.h"
 #include "metadata.h"
@@ -24,9 +25,12 @@
 #include <sys/stat.h>
 #include <sys/prctl.h>
 
+#define EXIT_TROUBLE 125 // plan.py
+
 // One session to a process: workers run until it ends.
 static struct session session;
 static PyObject *python_handler;
+static PyObject *python_ended; // or NULL
 static PyObject *request_type;
 
 static PyObject *raise_errno(int error)
@@ -259,18 +263,58 @@ static enum launch_stage start(const struct launch_plan *plan, int control, int 
 	return LAUNCH_NONE;
 }
 
+// What Python answers: a status and a text for the user, or None.
+static int run_ended(struct session *ended)
+{
+	int status = -1;
+	const char *text = NULL;
+	PyGILState_STATE state = PyGILState_Ensure();
+	PyObject *answer = PyObject_CallNoArgs(python_ended);
+	if (!answer || (answer != Py_None && !PyArg_ParseTuple(answer, "is", &status, &text))) {
+		PyErr_Clear();
+		status = EXIT_TROUBLE;
+		text = "saving failed inside fakeroot-sc";
+	}
+	if (text && *text)
+		control_text(ended->control, text);
+	Py_XDECREF(answer);
+	PyGILState_Release(state);
+	return status;
+}
+
+// Returns false with a ValueError (line, why) set, or an OSError.
+static bool load_records(PyObject *load)
+{
+	struct fakeroot_text_error wrong;
+	char *text;
+	Py_ssize_t size;
+	if (load == Py_None)
+		return true;
+	if (PyBytes_AsStringAndSize(load, &text, &size) < 0)
+		return false;
+	int error = fakeroot_text_load(&session, text, (size_t)size, &wrong);
+	if (error == -EINVAL) {
+		PyObject *arguments = Py_BuildValue("ns", (Py_ssize_t)wrong.line, wrong.why);
+		PyErr_SetObject(PyExc_ValueError, arguments);
+		Py_XDECREF(arguments);
+	} else if (error) {
+		raise_errno(error);
+	}
+	return !error;
+}
+
 static PyObject *core_run(PyObject *module, PyObject *args)
 {
 	(void)module;
-	PyObject *argv, *env, *origin, *shim, *handler;
+	PyObject *argv, *env, *origin, *shim, *handler, *load, *ended;
 	const char *filter;
 	Py_ssize_t filter_size;
 	int control, unknown_is_real;
 	unsigned long long pass;
 	struct launch_plan plan = {0};
-	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOO", &PyList_Type, &argv, &PyList_Type, &env,
+	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOOOO", &PyList_Type, &argv, &PyList_Type, &env,
 			      &filter, &filter_size, &PyTuple_Type, &origin, &control,
-			      &unknown_is_real, &pass, &shim, &handler) ||
+			      &unknown_is_real, &pass, &shim, &handler, &load, &ended) ||
 	    parse_origin(origin, &plan.origin) < 0)
 		return NULL;
 	char **arguments = string_array(argv);
@@ -297,6 +341,16 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 		session.control = control;
 		session.python = run_python;
 		python_handler = Py_NewRef(handler);
+		if (ended != Py_None) {
+			python_ended = Py_NewRef(ended);
+			session.ended = run_ended;
+			session.page->saved = 1;
+		}
+		if (!load_records(load)) {
+			PyMem_Free(arguments);
+			PyMem_Free(environment);
+			return NULL;
+		}
 		Py_BEGIN_ALLOW_THREADS
 		stage = start(&plan, control, &error);
 		Py_END_ALLOW_THREADS
@@ -334,6 +388,49 @@ static PyObject *core_in_session(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	return PyBool_FromLong(syscall(SYS_getgroups, ATTACH_QUERY, NULL) == ATTACH_VERSION);
+}
+
+static PyObject *core_dump(PyObject *module, PyObject *unused)
+{
+	size_t size, with_xattrs;
+	(void)module;
+	(void)unused;
+	char *text = fakeroot_text_dump(&session, &size, &with_xattrs);
+	if (!text)
+		return PyErr_NoMemory();
+	PyObject *result = Py_BuildValue("y#n", text, (Py_ssize_t)size, (Py_ssize_t)with_xattrs);
+	free(text);
+	return result;
+}
+
+static PyObject *core_look(PyObject *module, PyObject *args)
+{
+	int dirfd, result;
+	const char *path;
+	struct statx seen;
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iy", &dirfd, &path))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	result = statx(dirfd, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+		       STATX_BASIC_STATS | STATX_BTIME, &seen);
+	Py_END_ALLOW_THREADS
+	if (result < 0)
+		return PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+	PyObject *birth = Py_NewRef(Py_None);
+	if (seen.stx_mask & STATX_BTIME) {
+		Py_DECREF(birth);
+		birth = PyLong_FromLongLong(seen.stx_btime.tv_sec * 1000000000LL +
+					    seen.stx_btime.tv_nsec);
+	}
+	return Py_BuildValue("KKNIIIIKLK",
+			     (unsigned long long)rules_dev(seen.stx_dev_major, seen.stx_dev_minor),
+			     (unsigned long long)seen.stx_ino, birth, (unsigned)seen.stx_mode,
+			     (unsigned)seen.stx_uid, (unsigned)seen.stx_gid,
+			     (unsigned)seen.stx_nlink, (unsigned long long)seen.stx_size,
+			     seen.stx_mtime.tv_sec * 1000000000LL + seen.stx_mtime.tv_nsec,
+			     (unsigned long long)rules_dev(seen.stx_rdev_major,
+							   seen.stx_rdev_minor));
 }
 
 // ---- InodeTable: the table alone, in plain memory ----
@@ -498,6 +595,8 @@ static PyMethodDef functions[] = {
 	{"run", core_run, METH_VARARGS, NULL},
 	{"execute", core_execute, METH_VARARGS, NULL},
 	{"in_session", core_in_session, METH_NOARGS, NULL},
+	{"dump", core_dump, METH_NOARGS, NULL},
+	{"look", core_look, METH_VARARGS, NULL},
 	{0},
 };
 

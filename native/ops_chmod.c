@@ -70,12 +70,11 @@ int chmod_change(struct session *session, struct subject *subject, uint32_t mode
 		real = subject->real.stx_mode & RULES_MODE_MASK;
 		rules_identity(&subject->real, &record.identity);
 	}
-	if (real == mode && one_step) {
+	record.mode = (record.mode & RULES_TYPE_MASK) | mode;
+	if (real == mode && one_step)
 		record.fields &= ~(uint32_t)INODE_MODE;
-	} else {
+	else
 		record.fields |= INODE_MODE;
-		record.mode = (record.mode & RULES_TYPE_MASK) | mode;
-	}
 	if (S_ISDIR(before.stx_mode) && mode & S_ISGID)
 		atomic_fetch_add(&session->page->setgid_directories, 1);
 	return metadata_store(session, &record);

@@ -116,10 +116,12 @@ bool pending_unchanged(const struct pending_view *view)
 	return atomic_load_explicit(&view->place->state, memory_order_acquire) == view->state;
 }
 
-static bool same_file(const struct file_identity *a, const struct file_identity *b)
+bool pending_same_file(const struct inode_record *record, const struct file_identity *file)
 {
-	return a->dev == b->dev && a->ino == b->ino && a->btime_sec == b->btime_sec &&
-	       a->btime_nsec == b->btime_nsec;
+	const struct file_identity *known = &record->identity;
+	return known->dev == file->dev && known->ino == file->ino &&
+	       (record->fields & INODE_ANY_BIRTH || (known->btime_sec == file->btime_sec &&
+						     known->btime_nsec == file->btime_nsec));
 }
 
 static uint32_t replace(uint32_t old, uint32_t new, uint32_t bits)
@@ -131,19 +133,22 @@ bool pending_merge(const struct inode_record *change, struct inode_record *recor
 {
 	if (!has_record)
 		*record = (struct inode_record){.identity = change->identity};
-	else if (!same_file(&record->identity, &change->identity))
+	else if (!pending_same_file(record, &change->identity))
 		return false;
-	record->fields |= change->fields;
-	if (change->fields & INODE_UID)
+	record->identity = change->identity;
+	record->fields &= ~(uint32_t)INODE_ANY_BIRTH;
+	// What is not set is as shown.
+	if (change->fields & INODE_UID || !(record->fields & INODE_UID))
 		record->uid = change->uid;
-	if (change->fields & INODE_GID)
+	if (change->fields & INODE_GID || !(record->fields & INODE_GID))
 		record->gid = change->gid;
-	if (change->fields & INODE_MODE)
+	if (change->fields & INODE_MODE || !(record->fields & INODE_MODE))
 		record->mode = replace(record->mode, change->mode, MODE_BITS);
-	if (change->fields & INODE_TYPE) {
+	if (change->fields & INODE_TYPE || !(record->fields & INODE_TYPE))
 		record->mode = replace(record->mode, change->mode, ~MODE_BITS);
+	record->fields |= change->fields;
+	if (change->fields & INODE_TYPE)
 		record->rdev = change->rdev;
-	}
 	return true;
 }
 

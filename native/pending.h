@@ -3,7 +3,7 @@
 // Changes that the shim has made by itself and the inode table does not have yet: in
 // shared memory that targets write, between the session's page and the table.
 //
-// Each is a part of a record: the fields that are set, of a file. It counts from the
+// Each is a part of a record: the fields that are set, and what the others show. It counts from the
 // moment that it is published: who looks a file up asks here first, then the table, and
 // then here again. The supervisor settles all of them before it handles any call.
 //
@@ -53,6 +53,9 @@ bool pending_look(const struct pending_changes *pending, uint64_t dev, uint64_t 
 
 // Whether the place is still as it was seen: then what was read in between belongs to it.
 bool pending_unchanged(const struct pending_view *view);
+
+// Whether a record is of this very file.
+bool pending_same_file(const struct inode_record *record, const struct file_identity *file);
 
 // Lays a change over what the table has: NULL for no record. False if they are of different
 // files of one inode number.

@@ -73,11 +73,24 @@ enum rules_owner {
 	RULES_DOUBTFUL,
 };
 
+// Without a birth time the type at least must be the same. A device is a regular file.
+static inline bool rules_same_type(const struct inode_record *record, const struct statx *real)
+{
+	uint32_t type = record->fields & INODE_TYPE ? 0100000u : record->mode & RULES_TYPE_MASK;
+	return type == (real->stx_mode & RULES_TYPE_MASK);
+}
+
 static inline enum rules_owner rules_record_owner(const struct inode_record *record,
 						  const struct statx *real)
 {
 	struct file_identity identity;
 	rules_identity(real, &identity);
+	if (record->fields & INODE_ANY_BIRTH) {
+		if (!rules_same_type(record, real))
+			return RULES_EARLIER_FILE;
+		identity.btime_sec = record->identity.btime_sec;
+		identity.btime_nsec = record->identity.btime_nsec;
+	}
 	if (record->identity.btime_sec != identity.btime_sec)
 		return record->identity.btime_sec < identity.btime_sec ? RULES_EARLIER_FILE
 								       : RULES_LATER_FILE;

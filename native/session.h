@@ -53,6 +53,7 @@ struct session {
 	bool kernel_has_x32;
 	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path
 
+	_Atomic uint32_t changes; // of records since the session began
 	atomic_bool devices; // some record shows another type than the real one
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
@@ -67,6 +68,9 @@ struct session {
 	struct xattr_store xattrs;
 
 	python_dispatch *python;
+	// Called when COMMAND has ended, and again once the last target has if anything has
+	// changed since. Returns the exit status to give instead of COMMAND's, or -1.
+	int (*ended)(struct session *session);
 	int control; // messages to the front process, see control.h
 	atomic_bool told_unreadable;
 	atomic_bool told_no_btime;

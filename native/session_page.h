@@ -37,6 +37,7 @@ struct session_page {
 	// A target has changed its root, its mounts or its mount namespace: what is known of
 	// mounts is not to be trusted any more.
 	_Atomic uint32_t views;
+	_Atomic uint32_t saved;        // records keep up with real modes, since they will be saved
 	_Atomic uint32_t mode_records; // records with a mode or a type of their own
 	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS]; // mount_facts.h
 };
@@ -51,7 +52,7 @@ struct session_writable {
 #define SESSION_TABLE_OFFSET (SESSION_PAGE_BYTES + sizeof(struct session_writable))
 
 _Static_assert(offsetof(struct session_page, root_tag) == 40, "the same for i386");
-_Static_assert(offsetof(struct session_page, mount_facts) == 64, "the same for i386");
+_Static_assert(offsetof(struct session_page, mount_facts) == 72, "the same for i386");
 _Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the rest is behind it");
 _Static_assert(sizeof(struct session_writable) % 4096 == 0, "it is mapped alone");
 

@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include "control.h"
+#include "metadata.h"
 #include "mounts.h"
 #include "scope.h"
 
@@ -17,6 +18,7 @@ struct life {
 	pid_t command; // 0 once it has ended
 	bool stopped;  // COMMAND is
 	uint32_t stops;
+	uint32_t told; // session->changes when session->ended was called
 };
 
 // Until COMMAND ends the supervisor stays in its process group: a parent in another
@@ -40,10 +42,23 @@ static void command_changed(struct life *life, int status)
 		return;
 	life->command = 0;
 	leave_process_group();
-	if (WIFSIGNALED(status))
+	int trouble = life->session->ended ? life->session->ended(life->session) : -1;
+	life->told = atomic_load(&life->session->changes);
+	if (trouble >= 0)
+		control_send(control, CONTROL_EXITED, trouble);
+	else if (WIFSIGNALED(status))
 		control_send(control, CONTROL_KILLED, WTERMSIG(status));
 	else
 		control_send(control, CONTROL_EXITED, WEXITSTATUS(status));
+}
+
+// What COMMAND has left behind may have changed more.
+static void end(struct life *life)
+{
+	struct session *session = life->session;
+	metadata_settle(session);
+	if (session->ended && atomic_load(&session->changes) != life->told)
+		session->ended(session);
 }
 
 static void reap(struct life *life)
@@ -114,4 +129,5 @@ void supervise(struct session *session, pid_t command)
 		if (events[3].revents & (POLLPRI | POLLERR))
 			mounts_changed(session);
 	}
+	end(&life);
 }

@@ -66,17 +66,6 @@ def test_options_of_fakeroot_are_taken_and_ignored(options: str) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "-u hello\n", "")
 
 
-@pytest.mark.parametrize("option", ["-i", "-s", "-ifile", "-sfile"])
-def test_state_files_are_not_yet(tmp_path: Path, option: str) -> None:
-    marker = tmp_path / "marker"
-    file = [] if len(option) > 2 else ["file"]
-    done = say(option, *file, "--", "touch", str(marker))
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"fakeroot-sc: {option[:2]}: not yet: ")
-    assert not marker.exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -90,6 +79,7 @@ def test_state_files_are_not_yet(tmp_path: Path, option: str) -> None:
         (["-b", "many"], "-b"),
         (["--fd-base=-1"], "--fd-base"),
         (["-u", "-i"], "-i"),
+        (["-s", ""], "-s"),
     ],
 )
 def test_bad_options_give_the_usage_and_status_2(arguments: list[str], named: str) -> None:

@@ -29,7 +29,7 @@ static bool remove_held(const struct kernel_call *call, int dirfd, const char *p
 {
 	const unsigned needed = STATX_INO | STATX_NLINK | STATX_BTIME;
 	const struct session_page *page = session_attached();
-	struct session_writable *shared = page ? session_writable() : NULL;
+	struct session_writable *shared = page ? session_writable(call) : NULL;
 	if (!shared || atomic_load(&page->pending_closed) || !session_may_look(page, call))
 		return false;
 	struct kernel_call open =

@@ -69,7 +69,8 @@ static bool is_written(int fd)
 bool look_has_plain_mode(const struct kernel_call *call, int fd, bool searchable)
 {
 	const struct session_page *page = session_attached();
-	if (!session_has_modes(page) && (searchable || is_written(fd)))
+	bool saved = atomic_load(&page->saved);
+	if (!saved && !session_has_modes(page) && (searchable || is_written(fd)))
 		return true;
 	struct statx seen;
 	struct inode_record record;
@@ -82,7 +83,7 @@ bool look_has_plain_mode(const struct kernel_call *call, int fd, bool searchable
 	case INODE_ABSENT:
 		return true;
 	case INODE_FOUND:
-		return !(record.fields & (INODE_MODE | INODE_TYPE | INODE_RETIRED));
+		return !saved && !(record.fields & (INODE_MODE | INODE_TYPE | INODE_RETIRED));
 	default:
 		return false;
 	}

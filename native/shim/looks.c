@@ -46,7 +46,7 @@ bool change_look(const struct kernel_call *call, int dirfd, const char *path, in
 
 long change_trapped_with_look(const struct kernel_call *call, const struct statx *seen)
 {
-	struct session_writable *shared = session_writable();
+	struct session_writable *shared = session_writable(call);
 	struct taken taken = {NULL, 0};
 	if (shared)
 		taken = take_place(shared->looks);
@@ -69,8 +69,7 @@ void change_retire(int fd)
 long change_trapped(const struct kernel_call *call, int dirfd, const char *path, int flags)
 {
 	struct statx seen;
-	return session_attached() && session_writable() &&
-			       change_look(call, dirfd, path, flags, &seen)
+	return session_writable(call) && change_look(call, dirfd, path, flags, &seen)
 		       ? change_trapped_with_look(call, &seen)
 		       : session_trapped(call);
 }

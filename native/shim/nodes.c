@@ -50,7 +50,7 @@ static bool find_directory(const char *path, char directory_ret[static DIRECTORY
 static bool become_device(const struct kernel_call *call, int fd, unsigned mode, unsigned rdev)
 {
 	const unsigned needed = STATX_INO | STATX_MODE | STATX_BTIME;
-	struct session_writable *shared = session_writable();
+	struct session_writable *shared = session_writable(call);
 	struct inode_record change = {.fields = INODE_MODE | INODE_TYPE, .rdev = rdev};
 	struct statx made;
 	if (!shared || !change_look(call, fd, "", AT_EMPTY_PATH, &made) ||
@@ -58,6 +58,9 @@ static bool become_device(const struct kernel_call *call, int fd, unsigned mode,
 		return false;
 	// The umask or a default ACL has taken its part.
 	change.mode = (mode & ~0777u) | (mode & (made.stx_mode | OWNER) & 0777);
+	bool own = session_attached()->unknown_is_real;
+	change.uid = own ? made.stx_uid : 0;
+	change.gid = own ? made.stx_gid : 0;
 	rules_identity(&made, &change.identity);
 	return pending_publish(&shared->pending, &change);
 }
@@ -88,7 +91,7 @@ static bool make_device(const struct kernel_call *call, int dirfd, const char *p
 	char directory[DIRECTORY_ROOM];
 	if (!page || atomic_load(&page->pending_closed) || atomic_load(&page->views) || !path ||
 	    !session_may_look(page, call) || !opening_is_ordinary(page, call, mode, OWNER) ||
-	    !session_writable() || !is_readable(page, path) || !find_directory(path, directory))
+	    !session_writable(call) || !is_readable(page, path) || !find_directory(path, directory))
 		return false;
 	struct kernel_call open =
 		KERNEL_CALL(__NR_openat, dirfd, (long)directory,

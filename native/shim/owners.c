@@ -72,10 +72,14 @@ static bool is_open(int fd)
 static bool publish(struct session_writable *shared, const struct statx *seen,
 		    const struct statx *shown, unsigned uid, unsigned gid)
 {
-	struct inode_record change = {.uid = uid, .gid = gid};
-	if (uid != LEAVE_ID && uid != shown->stx_uid)
+	struct inode_record change = {
+		.uid = uid == LEAVE_ID ? shown->stx_uid : uid,
+		.gid = gid == LEAVE_ID ? shown->stx_gid : gid,
+		.mode = seen->stx_mode,
+	};
+	if (change.uid != shown->stx_uid)
 		change.fields |= INODE_UID;
-	if (gid != LEAVE_ID && gid != shown->stx_gid)
+	if (change.gid != shown->stx_gid)
 		change.fields |= INODE_GID;
 	if (change.fields == 0)
 		return true;
@@ -87,7 +91,7 @@ long change_owner(const struct kernel_call *call, int dirfd, const char *path, i
 		  unsigned uid, unsigned gid)
 {
 	const struct session_page *page = session_attached();
-	struct session_writable *shared = page ? session_writable() : NULL;
+	struct session_writable *shared = page ? session_writable(call) : NULL;
 	struct statx seen, shown;
 	uint32_t before = page ? atomic_load(&page->retirements) : 0;
 	if (!shared || flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ||

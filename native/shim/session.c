@@ -228,13 +228,14 @@ static void *map(int what, size_t offset, size_t size, int protection)
 #ifdef __x86_64__
 
 // Not for i386: the 32 bits of a look's name could be in its sixth register by chance.
-struct session_writable *session_writable(void)
+struct session_writable *session_writable(const struct kernel_call *call)
 {
 	static _Atomic(struct session_writable *) joined;
 	static _Atomic bool asked, refused;
 	struct session_writable *known = atomic_load_explicit(&joined, memory_order_acquire);
-	if (known || atomic_load_explicit(&refused, memory_order_relaxed) ||
-	    !atomic_exchange_explicit(&asked, true, memory_order_relaxed))
+	if (known || !session_attached() || atomic_load_explicit(&refused, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&asked, true, memory_order_relaxed) ||
+	    !session_may_look(session_attached(), call))
 		return known;
 	struct session_writable *mapped = map(ATTACH_WRITABLE, SESSION_PAGE_BYTES, sizeof(*mapped),
 					      PROT_READ | PROT_WRITE);

@@ -72,8 +72,8 @@ bool session_is_root(const struct session_page *page, const struct kernel_call *
 long session_trapped(const struct kernel_call *call);
 
 // The part of the shared memory that targets write, or NULL. Joined when it is first asked
-// for again: many programs make a single change, most make none.
-struct session_writable *session_writable(void);
+// for again: many programs make a single change, most make none. call: the one at hand.
+struct session_writable *session_writable(const struct kernel_call *call);
 
 // ---- changes (looks.c, owners.c) ----
 
