@@ -11,6 +11,17 @@ Ended = Callable[[], tuple[int, str] | None]
 
 _Origin = tuple[int, int, int]
 _Record = tuple[int, int, int, int, int, int, int, int, int, int]
+_Row = tuple[
+    int,
+    int,
+    int | None,
+    int,
+    int | None,
+    int | None,
+    int | None,
+    int | None,
+    list[tuple[bytes, bytes | None]] | None,
+]
 _Look = tuple[int, int, int | None, int, int, int, int, int, int, int]
 
 class Request:
@@ -64,6 +75,61 @@ class InodeTable:
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[_Record]: ...
 
+class Live:
+    """The memory of all runs that use one state file: the file beside it (native/live.h).
+
+    Rows are those of the state file's tables: (dev, ino, birth, type, uid, gid, mode, rdev,
+    [(name, value)] or None), dev and ino as signed 64 bits.
+    """
+
+    def __init__(self, path: bytes, mode: int, session_pass: int) -> None:
+        """Opens or creates the file.  RuntimeError(stage of native/live.h, errno)."""
+    @property
+    def alone(self) -> bool:
+        """Nobody else uses the file, and none can until share()."""
+    @property
+    def changed(self) -> bool:
+        """Some record is not as in the state file."""
+    @property
+    def session_pass(self) -> int:
+        """That of all runs that use the file."""
+    def differs(self, unknown_is_real: bool, /) -> str:
+        """What keeps a run of this process from sharing the memory with those that use it:
+        "-u", "ulimit -x" or nothing."""
+    def share(self) -> None:
+        """Lets others in.  Raises OSError."""
+    def clear(self) -> None:
+        """Forgets everything, where alone.  Raises OSError."""
+    def leave(self) -> None:
+        """Closes; where nobody else uses the file it is left whole."""
+    def standing(self) -> tuple[int, int, tuple[int, int, int, int, int], bool]:
+        """The state file that the memory belongs to: stamp, the next stamp while it is
+        written, (dev, ino, size, mtime, ctime), whether the file may be ahead."""
+    def stand(
+        self, stamp: int, next_stamp: int, file: tuple[int, int, int, int, int], behind: bool, /
+    ) -> None:
+        """Sets what standing() gives."""
+    def begin(self, seconds: float, /) -> bool:
+        """Takes the lock of who writes the state file; False if that takes longer."""
+    def end(self) -> None:
+        """Gives that lock back, in the same thread."""
+    def collect(self, whole: bool, /) -> tuple[list[_Row], list[tuple[int, int]], bool]:
+        """Rows that have changed (or all), keys of those removed, and whether the rows are
+        all.  To be ended by finish().  Raises OSError(ENOMEM)."""
+    def finish(self, written: bool, /) -> None:
+        """Whether what was collected is in the state file now."""
+    def load(self, rows: list[_Row], keep_changed: bool, /) -> None:
+        """Takes over rows of the state file.  Raises OSError(ENOSPC), ValueError."""
+    def forget(self, keys: list[tuple[int, int]], /) -> None:
+        """Removes what the state file has not any more."""
+    def drop_unchanged(self) -> None:
+        """Forgets all that has not changed since the state file was written."""
+    def watch(self) -> None:
+        """Notes from now on where files are changed."""
+    def places(self) -> list[bytes]:
+        """Paths of directories and files noted."""
+    def __len__(self) -> int: ...
+
 def run(
     argv: list[bytes],
     env: list[bytes],
@@ -76,6 +142,7 @@ def run(
     handler: Handler,
     load: bytes | None,
     ended: Ended | None,
+    live: Live | None,
     /,
 ) -> tuple[str, int]:
     """Starts a command under the filter and serves it until its last process ends.
@@ -84,6 +151,7 @@ def run(
     ``load``: records in fakeroot's format; ValueError(line, why) where it is not that.
     ``ended``: called when the command has ended, and again when its last process has if
     more has changed.
+    ``live``: the memory to run in, else a new one.
     Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
     Once in a process: worker threads go on until it ends.
     """

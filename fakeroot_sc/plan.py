@@ -8,8 +8,8 @@ TROUBLE = 125
 """Exit status when fakeroot-sc itself failed, as of env(1) and timeout(1)."""
 
 USAGE = """\
-usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [--no-shim] [-l LIB] [-f FAKED]
-                   [-b FD] [--] [COMMAND [ARGUMENT...]]
+usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [-p FILE] [--no-shim] [-l LIB]
+                   [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
        fakeroot-sc --dump-filter
        fakeroot-sc -h | -v
 """
@@ -30,6 +30,8 @@ anything of the run lives, and are shown by every later look.
                           (fakeroot's file format)
   -s FILE                 save what is remembered when COMMAND has ended; may be
                           the same FILE
+  -p, --state FILE        keep what is remembered in FILE, for all runs that use
+                          it at the same time, and for later ones
       --no-shim           do not preload the shim into dynamic programs: all
                           calls go to the supervisor (slower, same answers)
       --dump-filter       print the seccomp filter as pseudo-code
@@ -46,6 +48,7 @@ _FLAGS |= {"-v": "-v", "--version": "-v", "--dump-filter": "--dump-filter"}
 _FLAGS |= {"--no-shim": "--no-shim"}
 _WITH_VALUE = {"-l": "-l", "--lib": "-l", "-f": "-f", "--faked": "-f"}
 _WITH_VALUE |= {"-b": "-b", "--fd-base": "-b", "-i": "-i", "-s": "-s"}
+_WITH_VALUE |= {"-p": "-p", "--state": "-p"}
 
 
 class UsageError(Exception):
@@ -55,11 +58,11 @@ class UsageError(Exception):
 class Plan:
     """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
     run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim; ``load``,
-    ``save``: the files of -i and -s.
+    ``save``, ``state``: the files of -i, -s and -p.
     """
 
     # Not attrs, whose import alone would take four times as long as a plain run.
-    __slots__ = ("action", "command", "load", "save", "shim", "unknown_is_real")
+    __slots__ = ("action", "command", "load", "save", "shim", "state", "unknown_is_real")
 
     def __init__(self) -> None:
         self.action = "run"
@@ -68,6 +71,7 @@ class Plan:
         self.shim = True
         self.load: str | None = None
         self.save: str | None = None
+        self.state: str | None = None
 
     def take_flag(self, flag: str) -> None:
         if flag == "-u":
@@ -83,12 +87,14 @@ class Plan:
 
 
 def _take_value(plan: Plan, option: str, given: str, value: str) -> None:
-    if option in ("-i", "-s") and not value:
+    if option in ("-i", "-s", "-p") and not value:
         raise UsageError(f"{given}: needs the name of a file")
     if option == "-i":
         plan.load = value
     if option == "-s":
         plan.save = value
+    if option == "-p":
+        plan.state = value
     if option == "-b" and not value.isdecimal():
         raise UsageError(f"{given}: not a descriptor number: {value!r}")
 
@@ -136,6 +142,10 @@ def parse(arguments: list[str]) -> Plan:
                 raise UsageError(f"{name}: needs a value")
             value = rest.pop(0)
         _take_value(plan, _WITH_VALUE[name], name, value)
+    if plan.state is not None and (plan.load is not None or plan.save is not None):
+        raise UsageError(
+            "-p: not together with -i or -s: fakeroot-sc-state imports and exports their files"
+        )
     plan.command = rest or [os.environ.get("SHELL") or "/bin/sh"]
     return plan
 

@@ -25,6 +25,7 @@ def run(
     shim: bool = True,
     load: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
+    state: str | os.PathLike[str] | None = None,
     **kwargs: Any,
 ) -> subprocess.CompletedProcess[Any]:
     """Runs a command as fake root and waits for it, as :func:`subprocess.run` would.
@@ -32,7 +33,7 @@ def run(
     ``args`` is the command and its arguments; a shell is ``["sh", "-c", script]``.
     With ``unknown_is_real`` files keep their real owners until they are changed,
     without ``shim`` all calls go to the supervisor.  ``load`` and ``save`` are the files
-    of the options ``-i`` and ``-s``, of which one may be both.
+    of the options ``-i`` and ``-s``, of which one may be both, ``state`` is that of ``--state``.
     All other keyword arguments are those of :func:`subprocess.run`, and so are the
     result (its ``args`` are the ones given here) and the exceptions.  A command
     that a signal ended has ``returncode`` 128 + n; 125 says that fakeroot-sc
@@ -43,7 +44,7 @@ def run(
     if kwargs.get("shell") or kwargs.get("executable"):
         raise TypeError("shell and executable are not supported: put them into args")
     options = ["-u"] * unknown_is_real + ["--no-shim"] * (not shim)
-    for option, path in (("-i", load), ("-s", save)):
+    for option, path in (("-i", load), ("-s", save), ("-p", state)):
         if path is not None:
             options += [option, os.fspath(path)]
     try:

@@ -88,10 +88,20 @@ def supervise(plan: Plan, origin: Origin) -> int:
     """
     with_files = plan.load is not None or plan.save is not None
     if _core.in_session():
-        if with_files:
-            return _trouble("-i, -s: not inside of another run, which remembers for all in it")
+        if with_files or plan.state is not None:
+            return _trouble("-i, -s, -p: not inside of another run, which remembers for all in it")
         return _join_outer(plan, origin)
-    if not with_files:
+    if plan.state is not None:
+        from fakeroot_sc.state.errors import StateError
+        from fakeroot_sc.state.keeping import run_with_state
+
+        try:
+            stage, number = run_with_state(
+                plan, _draw_pass(), lambda *kept: _run(plan, origin, None, *kept)
+            )
+        except StateError as error:
+            return _trouble(str(error))
+    elif not with_files:
         stage, number = _run(plan, origin)
     else:
         from fakeroot_sc.savefile import SaveFileError, run_with_files
@@ -113,9 +123,13 @@ def _trouble(text: str) -> int:
 
 
 def _run(
-    plan: Plan, origin: Origin, loaded: bytes | None = None, ended: "_core.Ended | None" = None
+    plan: Plan,
+    origin: Origin,
+    loaded: bytes | None = None,
+    ended: "_core.Ended | None" = None,
+    live: "_core.Live | None" = None,
 ) -> tuple[str, int]:
-    drawn = _draw_pass()
+    drawn = live.session_pass if live else _draw_pass()
     environment, shim = _environment(), _shim() if plan.shim else None
     if shim:
         environment = preload.add(environment, shim)
@@ -131,4 +145,5 @@ def _run(
         _handle,
         loaded,
         ended,
+        live,
     )

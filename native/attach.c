@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "metadata.h"
+#include "places.h"
 #include "proc_text.h"
 #include "request.h"
 #include "resolve.h"
@@ -77,6 +78,17 @@ static void install(struct outcome *outcome, int fd)
 	outcome->value = fd;
 }
 
+// Room for what it may publish is made first.
+static void join_writers(struct request *request)
+{
+	struct session *session = request->session;
+	atomic_store(&session->page->pending_used, 1);
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	session_make_room(session);
+	if (session->places)
+		places_note(session->places, request);
+}
+
 bool attach_by_stat(struct request *request, struct outcome *outcome)
 {
 	const struct syscall_row *row = request->row;
@@ -89,7 +101,7 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 		install(outcome, request->session->memory_reader);
 		return true;
 	case ATTACH_WRITABLE:
-		atomic_store(&request->session->page->pending_used, 1);
+		join_writers(request);
 		install(outcome, request->session->memory);
 		return true;
 	default:

@@ -7,6 +7,7 @@
 #include "attach.h"
 #include "kernel.h"
 #include "metadata.h"
+#include "places.h"
 
 static const struct syscall_row *row_at(const uint8_t *index, size_t size, uint32_t nr)
 {
@@ -40,11 +41,15 @@ void dispatch(struct request *request, struct outcome *outcome)
 		outcome_continue(outcome);
 		return;
 	}
-	metadata_settle(request->session);
+	struct session *session = request->session;
+	metadata_settle(session);
+	uint32_t changes = atomic_load(&session->changes);
 	if (attach_by_any(request, outcome))
 		return;
 	else if (request->row->operation == OP_PYTHON)
-		request->session->python(request, outcome);
+		session->python(request, outcome);
 	else
 		handlers[request->row->operation](request, outcome);
+	if (session->places && changes != atomic_load(&session->changes))
+		places_note(session->places, request);
 }

@@ -2,6 +2,7 @@
 #include "fakeroot_text.h"
 
 #include "metadata.h"
+#include "scope.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -124,7 +125,7 @@ static bool collect(struct session *session, struct records *records_ret)
 	struct inode_record record;
 	uint32_t cursor = 0;
 	metadata_settle(session);
-	pthread_mutex_lock(&session->table_writer);
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
 	size_t room = inode_table_count(&session->table) + 1;
 	*records_ret = (struct records){.all = malloc(room * sizeof(record))};
 	while (records_ret->all && inode_table_next(&session->table, &cursor, &record)) {
@@ -133,7 +134,6 @@ static bool collect(struct session *session, struct records *records_ret)
 		records_ret->with_xattrs += record.xattrs != 0;
 		records_ret->all[records_ret->count++] = record;
 	}
-	pthread_mutex_unlock(&session->table_writer);
 	return records_ret->all;
 }
 

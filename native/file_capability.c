@@ -45,32 +45,41 @@ int file_capability_put(struct session *session, uint32_t *xattrs, const struct 
 			const void *value, size_t size)
 {
 	struct mark mark = mark_of(real);
-	int error = xattr_store_put(&session->xattrs, xattrs, XATTR_CAPABILITY, value, size);
+	int error = xattr_store_put(session, xattrs, XATTR_CAPABILITY, value, size);
 	return error ? error
-		     : xattr_store_put(&session->xattrs, xattrs, MARK, &mark, sizeof(mark));
+		     : xattr_store_put(session, xattrs, MARK, &mark, sizeof(mark));
 }
 
 bool file_capability_holds(struct session *session, uint32_t xattrs, const struct statx *real)
 {
 	struct mark before, now = mark_of(real);
+	size_t size;
 	if (!S_ISREG(real->stx_mode))
 		return true; // they are for nothing, and nothing is written
-	return xattr_store_get(&session->xattrs, xattrs, MARK, &before, NULL) == XATTR_VALUE &&
-	       memcmp(&before, &now, sizeof(now)) == 0;
+	// An empty mark is of a state that knows the file by name alone.
+	return xattr_store_get(session, xattrs, MARK, &before, &size) == XATTR_VALUE &&
+	       (size == 0 || memcmp(&before, &now, sizeof(now)) == 0);
+}
+
+bool file_capability_fits(const char *name, size_t size)
+{
+	if (*name == *MARK)
+		return strcmp(name, MARK) == 0 && (size == 0 || size == sizeof(struct mark));
+	return strcmp(name, XATTR_CAPABILITY) != 0 || size <= FILE_CAPABILITY_MOST;
 }
 
 void file_capability_touch(struct session *session, uint32_t *xattrs, const struct statx *real)
 {
 	struct mark mark = mark_of(real);
-	xattr_store_put(&session->xattrs, xattrs, MARK, &mark, sizeof(mark));
+	xattr_store_put(session, xattrs, MARK, &mark, sizeof(mark));
 }
 
-void file_capability_drop(struct session *session, uint32_t *xattrs)
+void file_capability_drop(struct session *session, uint32_t xattrs)
 {
-	if (xattr_store_get(&session->xattrs, *xattrs, MARK, NULL, NULL) == XATTR_UNKNOWN)
+	if (xattr_store_get(session, xattrs, MARK, NULL, NULL) == XATTR_UNKNOWN)
 		return;
-	xattr_store_drop(&session->xattrs, xattrs, XATTR_CAPABILITY);
-	xattr_store_drop(&session->xattrs, xattrs, MARK);
+	xattr_store_drop(session, xattrs, XATTR_CAPABILITY);
+	xattr_store_drop(session, xattrs, MARK);
 }
 
 void file_capability_execute(struct session *session, uint32_t xattrs, const struct statx *real,
@@ -80,10 +89,10 @@ void file_capability_execute(struct session *session, uint32_t xattrs, const str
 	uint32_t words[FILE_CAPABILITY_MOST / 4];
 	size_t size;
 	if (!file_capability_holds(session, xattrs, real) ||
-	    xattr_store_get(&session->xattrs, xattrs, XATTR_CAPABILITY, NULL, &size) !=
+	    xattr_store_get(session, xattrs, XATTR_CAPABILITY, NULL, &size) !=
 		    XATTR_VALUE ||
 	    size != XATTR_CAPS_SZ_2 ||
-	    xattr_store_get(&session->xattrs, xattrs, XATTR_CAPABILITY, value, &size) !=
+	    xattr_store_get(session, xattrs, XATTR_CAPABILITY, value, &size) !=
 		    XATTR_VALUE)
 		return;
 	memcpy(words, value, size);

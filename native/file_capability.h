@@ -28,8 +28,11 @@ bool file_capability_holds(struct session *session, uint32_t xattrs, const struc
 // The modification time has been set, not the contents changed.
 void file_capability_touch(struct session *session, uint32_t *xattrs, const struct statx *real);
 
+// Whether an attribute of that name, which may be our mark, may have so many bytes.
+bool file_capability_fits(const char *name, size_t size);
+
 // Takes it away. Whether the file really has one of its own is for the kernel to see to.
-void file_capability_drop(struct session *session, uint32_t *xattrs);
+void file_capability_drop(struct session *session, uint32_t xattrs);
 
 // What execve(2) goes by; leaves the file's other parts alone.
 void file_capability_execute(struct session *session, uint32_t xattrs, const struct statx *real,

@@ -13,7 +13,8 @@
 //
 //       header | segment 0: 256 buckets | nodes ... | segment 1 | nodes ...
 //
-//   Each later segment holds as many buckets as all before it. A node is one
+//   Each later segment holds as many buckets as all before it, and what belongs to
+//   records is kept in blocks among the nodes. A node is one
 //   line. Freed nodes are chained by their link for the next insertions.
 // * A bucket is one link, at once the short cut and the sentinel: the list
 //   runs through it. A link is 0 (the end), the line of a node, or
@@ -54,6 +55,7 @@ enum {
 	FIRST_BITS = 8,     // segment 0 holds 2^8 buckets
 	SEGMENTS = 24,      // up to 2^31 buckets: what a link can name
 	SPLITS_PER_INSERT = 4,
+	BLOCK_CLASSES = 12,
 	// A walk meets 1.5 nodes on average; these bound what a reader does
 	// in a damaged region or beside a busy writer.
 	MAX_STEPS = 1 << 16,
@@ -86,7 +88,7 @@ struct header {
 	shared_u32 used;    // lines
 	shared_u32 buckets; // in all segments, a power of two
 	shared_u32 free;    // first freed node, linked by next
-	uint32_t unused_2[12];
+	shared_u32 blocks[BLOCK_CLASSES]; // first freed block of 1, 2, 4... lines
 };
 
 struct node {
@@ -103,6 +105,13 @@ struct node {
 	shared_u32 mode;
 	shared_u32 rdev;
 	shared_u32 xattrs;
+};
+
+// Its first line is told from a node by its third word: a node's order is odd.
+struct block {
+	shared_u32 next; // of the freed ones
+	uint32_t unused;
+	shared_u32 lines_twice;
 };
 
 enum {
@@ -202,7 +211,8 @@ static struct header *header_of(const struct inode_table *table)
 
 static void *line_at(const struct inode_table *table, uint64_t line)
 {
-	if (line >= table->size / LINE)
+	// The writer may have given the table more meanwhile.
+	if (line >= __atomic_load_n(&table->size, __ATOMIC_RELAXED) / LINE)
 		return NULL;
 	return table->base + (size_t)line * LINE;
 }
@@ -571,6 +581,63 @@ int inode_table_remove(struct inode_table *table, uint64_t dev, uint64_t ino)
 	return 1;
 }
 
+// Blocks.
+
+// The power of two of lines that a block of so many bytes takes.
+static uint32_t block_class(size_t bytes)
+{
+	uint32_t lines = (uint32_t)((bytes + LINE - 1) / LINE);
+
+	return lines <= 1 ? 0 : log2_floor(lines - 1) + 1;
+}
+
+uint32_t inode_table_take_block(struct inode_table *table, size_t bytes)
+{
+	struct header *header = header_of(table);
+	struct block *block;
+	uint32_t class, line;
+
+	bytes += INODE_TABLE_BLOCK_HEAD;
+	if (bytes > (size_t)LINE << (BLOCK_CLASSES - 1))
+		return 0;
+	class = block_class(bytes);
+	line = get(&header->blocks[class]);
+	if (line) {
+		block = line_at(table, line);
+		set(&header->blocks[class], get(&block->next));
+		return line;
+	}
+	line = take_lines(table, 1u << class);
+	if (line) {
+		block = line_at(table, line);
+		set(&block->lines_twice, 2u << class);
+	}
+	return line;
+}
+
+void inode_table_free_block(struct inode_table *table, uint32_t line)
+{
+	struct header *header = header_of(table);
+	struct block *block = line_at(table, line);
+	uint32_t class = log2_floor(get(&block->lines_twice)) - 1;
+
+	set(&block->next, get(&header->blocks[class]));
+	set(&header->blocks[class], line);
+}
+
+void *inode_table_block(const struct inode_table *table, uint32_t line, size_t *size_ret)
+{
+	struct block *block = line ? line_at(table, line) : NULL;
+	uint32_t lines_twice = block ? get(&block->lines_twice) : 0;
+	uint32_t class = lines_twice ? log2_floor(lines_twice) : 0;
+
+	if (class < 1 || class > BLOCK_CLASSES || lines_twice != 1u << class ||
+	    line + (uint64_t)(lines_twice / 2) > get(&header_of(table)->used))
+		return NULL;
+	*size_ret = (size_t)LINE * (lines_twice / 2) - INODE_TABLE_BLOCK_HEAD;
+	return (unsigned char *)block + INODE_TABLE_BLOCK_HEAD;
+}
+
 // The table as a whole.
 
 static int is_region(const void *base, size_t size)
@@ -641,6 +708,14 @@ static uint32_t segment_at(const struct header *header, uint32_t line)
 	return 0;
 }
 
+// Of the block that starts here, 0 when it is a node's line.
+static uint32_t block_lines(const struct node *node)
+{
+	uint32_t order = get(&node->order);
+
+	return order % 2 ? 0u : order / 2;
+}
+
 // In the order of the lines, not of the list: memory is read forwards, and
 // the record just visited may be removed. (After a writer was killed, the record
 // it was inserting or removing may show here, the one it was replacing may not.)
@@ -662,6 +737,10 @@ int inode_table_next(const struct inode_table *table, uint32_t *cursor,
 			line += buckets;
 			continue;
 		}
+		if (block_lines(node)) {
+			line += block_lines(node);
+			continue;
+		}
 		found = (get(&node->seq) & (SEQ_LIVE | SEQ_WRITING)) == SEQ_LIVE;
 		if (found)
 			*record_ret = load_record(node);
@@ -669,4 +748,85 @@ int inode_table_next(const struct inode_table *table, uint32_t *cursor,
 	}
 	*cursor = line;
 	return found;
+}
+
+// Follows the list once. Returns the number of nodes, or -1 where it is not whole.
+static int64_t count_nodes(const struct inode_table *table, uint32_t *sentinels_ret)
+{
+	const struct header *header = header_of(table);
+	uint32_t used = get(&header->used), buckets = get(&header->buckets);
+	uint32_t link = get(bucket_link(table, 0)), order = 0, nodes = 0;
+
+	*sentinels_ret = 1;
+	while (link != LINK_END && nodes + *sentinels_ret <= used + buckets) {
+		uint32_t bucket = link & ~LINK_SENTINEL, next_order;
+		const shared_u32 *next;
+
+		if (link & LINK_SENTINEL) {
+			next = bucket < buckets ? bucket_link(table, bucket) : NULL;
+			next_order = reverse_bits(bucket);
+			++*sentinels_ret;
+		} else {
+			const struct node *node = link < used ? line_at(table, link) : NULL;
+
+			if (!node || !(get(&node->seq) & SEQ_LIVE))
+				return -1;
+			next = &node->next;
+			next_order = get(&node->order);
+			nodes++;
+		}
+		if (!next || next_order < order)
+			return -1;
+		order = next_order;
+		link = get(next);
+	}
+	return link == LINK_END ? (int64_t)nodes : -1;
+}
+
+// Nodes that were filled and never linked, or unlinked and not freed, are lost; they
+// must not show.
+static void hide_lost_nodes(struct inode_table *table)
+{
+	struct header *header = header_of(table);
+	uint32_t used = get(&header->used);
+
+	for (uint32_t line = HEADER_LINES; line < used;) {
+		struct node *node = line_at(table, line);
+		uint32_t lines = segment_at(header, line);
+		struct node *found;
+		struct key key;
+
+		if (!lines)
+			lines = block_lines(node);
+		line += lines ? lines : 1;
+		if (lines || !(get(&node->seq) & SEQ_LIVE))
+			continue;
+		key = make_key(get64(&node->dev), get64(&node->ino));
+		seek_key(table, &key, &found);
+		if (found != node)
+			set(&node->seq, (get(&node->seq) & ~(SEQ_LIVE | SEQ_WRITING)) + SEQ_STEP);
+	}
+}
+
+int inode_table_repair(struct inode_table *table)
+{
+	struct header *header = header_of(table);
+	uint32_t buckets = get(&header->buckets), sentinels;
+	int64_t nodes;
+
+	if (get(&header->used) > table->size / LINE)
+		return -EINVAL;
+	for (uint32_t segment = 0; segment <= segment_of(buckets - 1); segment++) {
+		uint64_t start = get(&header->segments[segment]);
+
+		if (start < HEADER_LINES || start + segment_lines(segment) > get(&header->used))
+			return -EINVAL;
+	}
+	nodes = count_nodes(table, &sentinels);
+	// A bucket is linked before it is ready.
+	if (nodes < 0 || sentinels < get(&header->ready) || sentinels > get(&header->ready) + 1)
+		return -EINVAL;
+	set(&header->count, (uint32_t)nodes);
+	hide_lost_nodes(table);
+	return 0;
 }

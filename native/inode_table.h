@@ -30,7 +30,16 @@ enum inode_field {
 	INODE_TYPE = 1 << 3,    // the S_IFMT bits of mode, and rdev
 	INODE_RETIRED = 1 << 4, // the last link has gone: applies only while st_nlink is 0
 	INODE_ANY_BIRTH = 1 << 5, // from a state without birth times: of whichever file is there
+
+	// Of records that a state file keeps, durable.h.
+	INODE_STORED = 1 << 6,  // the state file has a record of that inode number
+	INODE_CHANGED_0 = 1 << 7, // and another one, if any: changed in an even or odd epoch
+	INODE_CHANGED_1 = 1 << 8,
 };
+
+// What says nothing about how the file looks.
+#define INODE_STANDING                                                                             \
+	(INODE_RETIRED | INODE_ANY_BIRTH | INODE_STORED | INODE_CHANGED_0 | INODE_CHANGED_1)
 
 struct inode_record {
 	struct file_identity identity;
@@ -39,7 +48,7 @@ struct inode_record {
 	uint32_t gid;
 	uint32_t mode;
 	uint32_t rdev;   // the kernel's 32-bit form, new_encode_dev()
-	uint32_t xattrs; // reference to the record's extended attributes, 0: none
+	uint32_t xattrs; // block of the record's extended attributes, 0: none
 };
 
 enum inode_lookup {
@@ -73,6 +82,21 @@ int inode_table_put(struct inode_table *table, const struct inode_record *record
 
 // Returns 1 when a record was removed, 0 when there was none.
 int inode_table_remove(struct inode_table *table, uint64_t dev, uint64_t ino);
+
+// Memory for what belongs to records, for the writer alone: blocks of the region of at
+// least so many bytes, named by a number that is not 0. Taking returns 0 without room
+// (or for more than 131,000 bytes); the content is what an earlier block left.
+#define INODE_TABLE_BLOCK_HEAD 12u
+uint32_t inode_table_take_block(struct inode_table *table, size_t bytes);
+void inode_table_free_block(struct inode_table *table, uint32_t block);
+
+// A block's memory, 4-byte aligned, and its size. NULL for what cannot be one.
+void *inode_table_block(const struct inode_table *table, uint32_t block, size_t *size_ret);
+
+// Makes a table whole again whose writer was killed, with no one else at it. (A record
+// that was being replaced is still INODE_BUSY until it is put again.) Returns 0, or
+// -EINVAL where a killed writer cannot be what was wrong.
+int inode_table_repair(struct inode_table *table);
 
 // Number of records.
 size_t inode_table_count(const struct inode_table *table);

@@ -2,14 +2,15 @@
 #include "metadata.h"
 
 #include "control.h"
+#include "durable.h"
 #include "scope.h"
+#include "xattr_store.h"
 
 #include <errno.h>
 
-static pthread_mutex_t *lock(pthread_mutex_t *mutex)
+static pthread_mutex_t *lock_table(struct session *session)
 {
-	pthread_mutex_lock(mutex);
-	return mutex;
+	return session_lock(session, &session->locks->table_writer);
 }
 
 static enum inode_lookup find(struct session *session, uint64_t dev, uint64_t ino,
@@ -18,7 +19,7 @@ static enum inode_lookup find(struct session *session, uint64_t dev, uint64_t in
 	enum inode_lookup found = inode_table_find(&session->table, dev, ino, record_ret);
 	if (found != INODE_BUSY)
 		return found;
-	SCOPED_LOCK held = lock(&session->table_writer);
+	SCOPED_LOCK held = lock_table(session);
 	return inode_table_find(&session->table, dev, ino, record_ret);
 }
 
@@ -28,22 +29,23 @@ bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino)
 	return find(session, dev, ino, &record) == INODE_FOUND;
 }
 
-// With the table's writer held, as by all who call it.
-static void remove_record(struct session *session, const struct inode_record *record)
+// In this order: what a killed writer leaves may be lost, but leads nowhere.
+void metadata_remove(struct session *session, const struct inode_record *record)
 {
-	xattr_store_free(&session->xattrs, record->xattrs);
+	durable_removed(session, record);
 	inode_table_remove(&session->table, record->identity.dev, record->identity.ino);
+	xattr_store_free(session, record->xattrs);
 }
 
 static void drop_stale(struct session *session, const struct inode_record *stale)
 {
-	SCOPED_LOCK held = lock(&session->table_writer);
+	SCOPED_LOCK held = lock_table(session);
 	struct inode_record now;
 	const struct file_identity *identity = &stale->identity;
 	if (inode_table_find(&session->table, identity->dev, identity->ino, &now) == INODE_FOUND &&
 	    now.identity.btime_sec == identity->btime_sec &&
 	    now.identity.btime_nsec == identity->btime_nsec && now.fields == stale->fields)
-		remove_record(session, &now);
+		metadata_remove(session, &now);
 }
 
 enum metadata_known metadata_look_up(struct session *session, const struct statx *real,
@@ -74,7 +76,7 @@ bool metadata_find(struct session *session, const struct statx *real,
 
 static pthread_mutex_t *lock_inode(struct session *session, uint64_t ino)
 {
-	return lock(&session->inode_locks[ino * 0x9e3779b97f4a7c15u >> 58]);
+	return session_lock(session, &session->locks->inodes[ino * 0x9e3779b97f4a7c15u >> 58]);
 }
 
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)
@@ -109,7 +111,39 @@ void metadata_edit(struct session *session, const struct statx *real,
 		control_tell_no_btime(session, record_ret->identity.dev, real->stx_mode);
 }
 
-int metadata_store(struct session *session, const struct inode_record *record)
+// The record of the inode number, whichever file it is of.
+static void forget(struct session *session, const struct inode_record *record)
+{
+	struct inode_record known;
+	const struct file_identity *identity = &record->identity;
+	if (inode_table_find(&session->table, identity->dev, identity->ino, &known) != INODE_FOUND)
+		return;
+	durable_removed(session, &known);
+	inode_table_remove(&session->table, identity->dev, identity->ino);
+}
+
+static bool has_number(const struct session *session, const struct file_identity *identity)
+{
+	struct inode_record known;
+	return inode_table_find(&session->table, identity->dev, identity->ino, &known) ==
+	       INODE_FOUND;
+}
+
+static int put(struct session *session, struct inode_record *record, bool promised)
+{
+	struct session_page *page = session->page;
+	if (session_make_room(session) != 0 && !promised && !has_number(session, &record->identity))
+		return -ENOSPC;
+	durable_changed(session, record);
+	if (record->fields & INODE_TYPE)
+		atomic_store(&page->shared.type_records, 1);
+	if (record->fields & (INODE_TYPE | INODE_MODE))
+		atomic_fetch_add(&page->mode_records, 1);
+	return session_put(session, record);
+}
+
+// promised: a target has published it.
+static int store(struct session *session, const struct inode_record *record, bool promised)
 {
 	struct inode_record kept = *record;
 	// What the default shows anyway need not be remembered.
@@ -119,29 +153,34 @@ int metadata_store(struct session *session, const struct inode_record *record)
 		if (kept.fields & INODE_GID && kept.gid == 0)
 			kept.fields &= ~(uint32_t)INODE_GID;
 	}
-	SCOPED_LOCK held = lock(&session->table_writer);
+	SCOPED_LOCK held = lock_table(session);
 	atomic_fetch_add(&session->changes, 1);
-	if ((kept.fields & ~(uint32_t)(INODE_RETIRED | INODE_ANY_BIRTH)) == 0 &&
-	    kept.xattrs == 0) {
-		inode_table_remove(&session->table, kept.identity.dev, kept.identity.ino);
-		return 0;
-	}
-	if (kept.fields & INODE_TYPE)
-		atomic_store(&session->devices, true);
-	if (kept.fields & (INODE_TYPE | INODE_MODE))
-		atomic_fetch_add(&session->page->mode_records, 1);
-	return inode_table_put(&session->table, &kept);
+	if (kept.xattrs && xattr_store_is_empty(session, kept.xattrs))
+		kept.xattrs = 0;
+	int error = 0;
+	if ((kept.fields & ~(uint32_t)INODE_STANDING) == 0 && kept.xattrs == 0)
+		forget(session, &kept);
+	else
+		error = put(session, &kept, promised);
+	if (!error && record->xattrs != kept.xattrs)
+		xattr_store_free(session, record->xattrs);
+	return error;
+}
+
+int metadata_store(struct session *session, const struct inode_record *record)
+{
+	return store(session, record, false);
 }
 
 static void forget_oldest_retired(struct session *session, const struct file_identity *newest)
 {
-	SCOPED_LOCK held = lock(&session->table_writer);
+	SCOPED_LOCK held = lock_table(session);
 	struct file_identity *slot = &session->retired[session->retired_next];
 	struct inode_record record;
 	session->retired_next = (session->retired_next + 1) % SESSION_RETIRED;
 	if (inode_table_find(&session->table, slot->dev, slot->ino, &record) == INODE_FOUND &&
 	    record.fields & INODE_RETIRED && pending_same_file(&record, slot))
-		remove_record(session, &record);
+		metadata_remove(session, &record);
 	*slot = *newest;
 }
 
@@ -168,9 +207,6 @@ void metadata_retire(struct session *session, const struct statx *real)
 	retire(session, &identity);
 }
 
-// What a change needs at most, a new bucket array aside, which may be wanting.
-#define ROOM_FOR_PENDING ((size_t)PENDING_PLACES * 4 * 64)
-
 static void settle(struct session *session, const struct inode_record *change)
 {
 	const struct file_identity *identity = &change->identity;
@@ -191,16 +227,13 @@ static void settle(struct session *session, const struct inode_record *change)
 		drop_stale(session, &record);
 		pending_merge(change, &record, false);
 	}
-	metadata_store(session, &record);
+	store(session, &record, true);
 }
 
-void metadata_settle(struct session *session)
+static void settle_all(struct session *session)
 {
 	struct pending_changes *pending = &session->writable->pending;
-	if (!atomic_load(&session->page->pending_used) ||
-	    atomic_load(&pending->taken) == atomic_load(&session->settled))
-		return;
-	SCOPED_LOCK held = lock(&session->settling);
+	SCOPED_LOCK held = session_lock(session, &session->locks->settling);
 	struct inode_record change;
 	struct pending_place *place;
 	uint32_t cursor = 0, count = 0;
@@ -208,7 +241,19 @@ void metadata_settle(struct session *session)
 		settle(session, &change);
 		pending_empty(pending, place);
 	}
-	atomic_fetch_add(&session->settled, count);
-	if (inode_table_used(&session->table) + ROOM_FOR_PENDING > session->table.size)
-		atomic_store(&session->page->pending_closed, 1);
+	atomic_fetch_add(&session->page->shared.settled, count);
+}
+
+void metadata_settle(struct session *session)
+{
+	if (atomic_load(&session->page->pending_used) &&
+	    atomic_load(&session->writable->pending.taken) !=
+		    atomic_load(&session->page->shared.settled))
+		settle_all(session);
+}
+
+void metadata_settle_all(struct session *session)
+{
+	if (atomic_load(&session->page->pending_used))
+		settle_all(session);
 }

@@ -46,6 +46,12 @@ int metadata_store(struct session *session, const struct inode_record *record);
 // Puts what the shim has changed by itself into the table. Every call comes after it.
 void metadata_settle(struct session *session);
 
+// The same, whatever their count says: supervisors that were killed have not kept it.
+void metadata_settle_all(struct session *session);
+
+// Forgets a record of the table, with its attributes. With the table's writer held.
+void metadata_remove(struct session *session, const struct inode_record *record);
+
 // Keeps a record only for descriptors that are still open on the removed file.
 void metadata_retire(struct session *session, const struct statx *real);
 

@@ -8,27 +8,35 @@
 #include "attach.h"
 #include "control.h"
 #include "credentials.h"
+#include "durable.h"
 #include "fakeroot_text.h"
+#include "file_capability.h"
 #include "kernel.h"
 #include "launch.h"
+#include "live.h"
 #include "metadata.h"
+#include "places.h"
 #include "resolve.h"
 #include "scope.h"
 #include "supervise.h"
+#include "xattr_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
 
 #define EXIT_TROUBLE 125 // plan.py
 
-// One session to a process: workers run until it ends.
-static struct session session;
+// One run to a process: workers go on until it ends.
+static struct session *session;
 static PyObject *python_handler;
 static PyObject *python_ended; // or NULL
 static PyObject *request_type;
@@ -203,6 +211,535 @@ static void run_python(struct request *request, struct outcome *outcome)
 	PyGILState_Release(state);
 }
 
+// ---- Live: the memory beside a state file ----
+
+struct live_object {
+	PyObject_HEAD
+	struct session *session; // NULL once closed
+	bool alone, committing;
+	struct durable_rows rows;
+};
+
+static struct session *live_session(PyObject *self)
+{
+	struct session *found = ((struct live_object *)self)->session;
+	if (!found)
+		PyErr_SetString(PyExc_ValueError, "the memory is closed");
+	return found;
+}
+
+static PyObject *raise_stage(enum live_stage stage, int error)
+{
+	static const char *const names[] = {
+#define X(name) #name,
+		LIVE_STAGES(X)
+#undef X
+	};
+	PyObject *arguments = Py_BuildValue("si", names[stage], error);
+	PyErr_SetObject(PyExc_RuntimeError, arguments);
+	Py_XDECREF(arguments);
+	return NULL;
+}
+
+static PyObject *live_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"path", "mode", "session_pass", NULL};
+	const char *path;
+	unsigned mode;
+	unsigned long long pass;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "yIK", names, &path, &mode, &pass))
+		return NULL;
+	allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+	struct live_object *self = (struct live_object *)allocate(type, 0);
+	if (!self)
+		return NULL;
+	self->session = calloc(1, sizeof(*self->session));
+	if (!self->session) {
+		Py_DECREF(self);
+		return PyErr_NoMemory();
+	}
+	session_init(self->session);
+	enum live_stage stage;
+	int error;
+	Py_BEGIN_ALLOW_THREADS
+	stage = live_open(self->session, path, mode, pass, &self->alone, &error);
+	Py_END_ALLOW_THREADS
+	if (stage == LIVE_NONE)
+		return (PyObject *)self;
+	Py_DECREF(self);
+	return raise_stage(stage, error);
+}
+
+static void live_close(struct live_object *self)
+{
+	struct session *closed = self->session;
+	if (!closed || closed == session)
+		return; // a run's: it ends with the process
+	if (self->committing)
+		pthread_mutex_unlock(&closed->locks->committing);
+	self->committing = false;
+	durable_free(&self->rows);
+	self->rows = (struct durable_rows){0};
+	self->session = NULL;
+	places_free(closed->places);
+	session_destroy(closed);
+	free(closed);
+}
+
+static void live_dealloc(PyObject *self)
+{
+	PyTypeObject *type = Py_TYPE(self);
+	live_close((struct live_object *)self);
+	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+	release(self);
+	Py_DECREF(type);
+}
+
+static PyObject *live_share_method(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *shared = live_session(self);
+	int error;
+	if (!shared)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	error = live_share(shared);
+	Py_END_ALLOW_THREADS
+	((struct live_object *)self)->alone = false;
+	if (error)
+		return raise_errno(error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_clear_method(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *cleared = live_session(self);
+	int error = cleared ? live_clear(cleared) : 0;
+	if (!cleared)
+		return NULL;
+	if (error)
+		return raise_errno(error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_leave_method(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct live_object *live = (struct live_object *)self;
+	if (live->session) {
+		live_leave(live->session);
+		live_close(live);
+	}
+	Py_RETURN_NONE;
+}
+
+// (stamp, next stamp, (dev, ino, size, mtime, ctime), behind)
+static PyObject *live_standing(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	const struct session *seen = live_session(self);
+	if (!seen)
+		return NULL;
+	const struct session_shared *shared = &seen->page->shared;
+	const uint64_t *file = shared->file;
+	return Py_BuildValue("KK(KKKKK)i", (unsigned long long)shared->stamp,
+			     (unsigned long long)shared->next_stamp, (unsigned long long)file[0],
+			     (unsigned long long)file[1], (unsigned long long)file[2],
+			     (unsigned long long)file[3], (unsigned long long)file[4],
+			     (int)shared->behind);
+}
+
+static PyObject *live_stand(PyObject *self, PyObject *args)
+{
+	struct session *seen = live_session(self);
+	unsigned long long stamp, next, file[5];
+	int behind;
+	if (!seen || !PyArg_ParseTuple(args, "KK(KKKKK)p", &stamp, &next, &file[0], &file[1],
+				       &file[2], &file[3], &file[4], &behind))
+		return NULL;
+	struct session_shared *shared = &seen->page->shared;
+	shared->next_stamp = next;
+	shared->behind = (uint32_t)behind;
+	for (int i = 0; i < 5; i++)
+		shared->file[i] = file[i];
+	shared->stamp = stamp;
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_begin(PyObject *self, PyObject *seconds)
+{
+	struct live_object *live = (struct live_object *)self;
+	struct session *locked = live_session(self);
+	double wait = locked ? PyFloat_AsDouble(seconds) : 0;
+	if (PyErr_Occurred())
+		return NULL;
+	bool got;
+	Py_BEGIN_ALLOW_THREADS
+	got = session_lock_within(locked, &locked->locks->committing, wait);
+	Py_END_ALLOW_THREADS
+	live->committing |= got;
+	return PyBool_FromLong(got);
+}
+
+static PyObject *live_end(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct live_object *live = (struct live_object *)self;
+	if (live->session && live->committing)
+		pthread_mutex_unlock(&live->session->locks->committing);
+	live->committing = false;
+	Py_RETURN_NONE;
+}
+
+// SQLite's integers have a sign.
+static PyObject *signed_number(uint64_t number)
+{
+	return PyLong_FromLongLong((long long)number);
+}
+
+static PyObject *number_if(bool known, uint64_t number)
+{
+	return known ? PyLong_FromUnsignedLongLong(number) : Py_NewRef(Py_None);
+}
+
+static PyObject *row_birth(const struct inode_record *record)
+{
+	const struct file_identity *identity = &record->identity;
+	if (record->fields & INODE_ANY_BIRTH ||
+	    (identity->btime_sec == 0 && identity->btime_nsec == 0))
+		return Py_NewRef(Py_None);
+	return PyLong_FromLongLong(identity->btime_sec * 1000000000LL + identity->btime_nsec);
+}
+
+static PyObject *row_xattrs(const struct durable_rows *rows, const struct durable_row *row)
+{
+	if (row->xattr_count == 0)
+		return Py_NewRef(Py_None);
+	PyObject *list = PyList_New(0);
+	const unsigned char *at = rows->text + row->xattrs;
+	for (uint32_t i = 0; list && i < row->xattr_count; i++) {
+		struct durable_xattr head;
+		memcpy(&head, at, sizeof(head));
+		const char *name = (const char *)at + sizeof(head);
+		bool removed = head.value_size == UINT32_MAX;
+		size_t value_size = removed ? 0 : head.value_size;
+		PyObject *pair = Py_BuildValue("(y#y#)", name, (Py_ssize_t)head.name_size,
+					       removed ? NULL : name + head.name_size,
+					       (Py_ssize_t)value_size);
+		if (!pair || PyList_Append(list, pair) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(pair);
+		at += (sizeof(head) + head.name_size + value_size + 7) / 8 * 8;
+	}
+	return list;
+}
+
+static PyObject *row_tuple(const struct durable_rows *rows, const struct durable_row *row)
+{
+	const struct inode_record *record = &row->record;
+	uint32_t fields = record->fields, rdev = record->rdev;
+	return Py_BuildValue("NNNINNNNN", signed_number(record->identity.dev),
+			     signed_number(record->identity.ino), row_birth(record),
+			     (unsigned)(record->mode & RULES_TYPE_MASK),
+			     number_if(fields & INODE_UID, record->uid),
+			     number_if(fields & INODE_GID, record->gid),
+			     number_if(fields & INODE_MODE, record->mode & RULES_MODE_MASK),
+			     number_if(fields & INODE_TYPE,
+				       rules_dev(rules_rdev_major(rdev), rules_rdev_minor(rdev))),
+			     row_xattrs(rows, row));
+}
+
+static PyObject *rows_result(const struct durable_rows *rows)
+{
+	PyObject *changed = PyList_New((Py_ssize_t)rows->changed_count);
+	PyObject *removed = PyList_New((Py_ssize_t)rows->removed_count);
+	for (size_t i = 0; changed && removed && i < rows->changed_count; i++) {
+		PyObject *row = row_tuple(rows, &rows->changed[i]);
+		if (!row || PyList_SetItem(changed, (Py_ssize_t)i, row) < 0)
+			Py_CLEAR(changed);
+	}
+	for (size_t i = 0; changed && removed && i < rows->removed_count; i++) {
+		PyObject *key = Py_BuildValue("NN", signed_number(rows->removed[i].dev),
+					      signed_number(rows->removed[i].ino));
+		if (!key || PyList_SetItem(removed, (Py_ssize_t)i, key) < 0)
+			Py_CLEAR(removed);
+	}
+	if (!changed || !removed) {
+		Py_XDECREF(changed);
+		Py_XDECREF(removed);
+		return NULL;
+	}
+	return Py_BuildValue("NNO", changed, removed, rows->whole ? Py_True : Py_False);
+}
+
+static PyObject *live_collect(PyObject *self, PyObject *whole)
+{
+	struct live_object *live = (struct live_object *)self;
+	struct session *collected = live_session(self);
+	int all = collected ? PyObject_IsTrue(whole) : -1;
+	int error;
+	if (all < 0)
+		return NULL;
+	durable_free(&live->rows);
+	Py_BEGIN_ALLOW_THREADS
+	error = durable_collect(collected, all, &live->rows);
+	Py_END_ALLOW_THREADS
+	PyObject *result = error ? raise_errno(error) : rows_result(&live->rows);
+	if (!result)
+		durable_give_up(collected);
+	return result;
+}
+
+static PyObject *live_finish(PyObject *self, PyObject *written)
+{
+	struct live_object *live = (struct live_object *)self;
+	struct session *finished = live_session(self);
+	int done = finished ? PyObject_IsTrue(written) : -1;
+	if (done < 0)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	if (done)
+		durable_finish(finished, &live->rows);
+	else
+		durable_give_up(finished);
+	Py_END_ALLOW_THREADS
+	durable_free(&live->rows);
+	live->rows = (struct durable_rows){0};
+	Py_RETURN_NONE;
+}
+
+static bool is_given(PyObject *value)
+{
+	return value && value != Py_None;
+}
+
+static uint32_t given(PyObject *value)
+{
+	return is_given(value) ? (uint32_t)PyLong_AsUnsignedLong(value) : 0;
+}
+
+// A file may hold anything. xattr(7): names of up to 255 bytes, values of up to 64 KiB.
+static bool xattr_fits(const char *name, const char *value, size_t size)
+{
+	size_t length = strlen(name);
+	bool fits = length > 0 && length <= XATTR_NAME_MAX && size <= XATTR_SIZE_MAX &&
+		    file_capability_fits(name, value ? size : 0);
+	if (!fits)
+		PyErr_SetString(PyExc_ValueError, "an attribute that no file can have");
+	return fits;
+}
+
+static bool load_xattrs(struct session *into, PyObject *xattrs, uint32_t *reference)
+{
+	Py_ssize_t count = is_given(xattrs) ? PySequence_Size(xattrs) : 0;
+	for (Py_ssize_t i = 0; i < count; i++) {
+		const char *name, *value;
+		Py_ssize_t size;
+		PyObject *pair = PySequence_GetItem(xattrs, i);
+		bool parsed = pair && PyArg_ParseTuple(pair, "yz#", &name, &value, &size) &&
+			      xattr_fits(name, value, (size_t)size);
+		int error = parsed ? xattr_store_put(into, reference, name, value, (size_t)size)
+				   : -EINVAL;
+		Py_XDECREF(pair);
+		if (!parsed)
+			return false;
+		if (error) {
+			raise_errno(error);
+			return false;
+		}
+	}
+	return count >= 0;
+}
+
+static bool parse_row(PyObject *row, struct inode_record *record_ret, PyObject **xattrs_ret)
+{
+	long long dev, ino;
+	unsigned type;
+	PyObject *birth, *uid, *gid, *mode, *rdev;
+	if (!PyArg_ParseTuple(row, "LLOIOOOOO", &dev, &ino, &birth, &type, &uid, &gid, &mode, &rdev,
+			      xattrs_ret))
+		return false;
+	*record_ret = (struct inode_record){
+		.identity = {.dev = (uint64_t)dev, .ino = (uint64_t)ino},
+		.uid = given(uid),
+		.gid = given(gid),
+		.mode = (given(mode) & RULES_MODE_MASK) | (type & RULES_TYPE_MASK),
+		.fields = (is_given(uid) ? INODE_UID : 0u) | (is_given(gid) ? INODE_GID : 0u) |
+			  (is_given(mode) ? INODE_MODE : 0u) | (is_given(rdev) ? INODE_TYPE : 0u) |
+			  (is_given(birth) ? 0u : INODE_ANY_BIRTH),
+	};
+	if (is_given(birth)) {
+		long long nanoseconds = PyLong_AsLongLong(birth);
+		long long seconds = nanoseconds / 1000000000, part = nanoseconds % 1000000000;
+		record_ret->identity.btime_sec = part < 0 ? seconds - 1 : seconds;
+		record_ret->identity.btime_nsec = (uint32_t)(part < 0 ? part + 1000000000 : part);
+	}
+	if (is_given(rdev)) {
+		unsigned long long number = PyLong_AsUnsignedLongLong(rdev);
+		record_ret->rdev = rules_rdev_encode(gnu_dev_major(number), gnu_dev_minor(number));
+	}
+	return !PyErr_Occurred();
+}
+
+static PyObject *live_load(PyObject *self, PyObject *args)
+{
+	struct session *into = live_session(self);
+	PyObject *rows;
+	int keep_changed;
+	if (!into || !PyArg_ParseTuple(args, "O!p", &PyList_Type, &rows, &keep_changed))
+		return NULL;
+	Py_ssize_t count = PyList_Size(rows);
+	for (Py_ssize_t i = 0; i < count; i++) {
+		struct inode_record record;
+		PyObject *xattrs;
+		if (!parse_row(PyList_GetItem(rows, i), &record, &xattrs) ||
+		    !load_xattrs(into, xattrs, &record.xattrs))
+			return NULL;
+		int error = durable_load(into, &record, keep_changed);
+		if (error)
+			return raise_errno(error);
+	}
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_forget(PyObject *self, PyObject *keys)
+{
+	struct session *into = live_session(self);
+	Py_ssize_t count = into ? PyList_Size(keys) : -1;
+	for (Py_ssize_t i = 0; i < count; i++) {
+		long long dev, ino;
+		if (!PyArg_ParseTuple(PyList_GetItem(keys, i), "LL", &dev, &ino))
+			return NULL;
+		durable_forget(into, (uint64_t)dev, (uint64_t)ino);
+	}
+	if (count < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_drop_unchanged(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *from = live_session(self);
+	if (!from)
+		return NULL;
+	durable_drop_unchanged(from);
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_watch(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *watched = live_session(self);
+	if (!watched)
+		return NULL;
+	if (!watched->places)
+		watched->places = places_new();
+	Py_RETURN_NONE;
+}
+
+static PyObject *live_places(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	const struct session *seen = live_session(self);
+	PyObject *list = seen ? PyList_New(0) : NULL;
+	struct places *places = seen ? seen->places : NULL;
+	if (!list || !places)
+		return list;
+	pthread_mutex_lock(&places->lock);
+	size_t count = places->count;
+	pthread_mutex_unlock(&places->lock);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *name = PyBytes_FromString(places->names[i]);
+		if (!name || PyList_Append(list, name) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(name);
+	}
+	return list;
+}
+
+static PyObject *live_flag(PyObject *self, void *which)
+{
+	const struct session *seen = live_session(self);
+	if (!seen)
+		return NULL;
+	switch (*(const char *)which) {
+	case 'a':
+		return PyBool_FromLong(((struct live_object *)self)->alone);
+	case 'c':
+		metadata_settle_all(((struct live_object *)self)->session);
+		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) != 0);
+	default:
+		return PyLong_FromUnsignedLongLong(seen->page->pass);
+	}
+}
+
+static Py_ssize_t live_length(PyObject *self)
+{
+	const struct session *seen = live_session(self);
+	return seen ? (Py_ssize_t)inode_table_count(&seen->table) : -1;
+}
+
+// What a run would do otherwise than those that use the memory: "-u", "ulimit -x" or "".
+static PyObject *live_differs(PyObject *self, PyObject *unknown_is_real)
+{
+	const struct session *seen = live_session(self);
+	int wanted = seen ? PyObject_IsTrue(unknown_is_real) : -1;
+	if (wanted < 0)
+		return NULL;
+	struct rlimit limit = {0};
+	getrlimit(RLIMIT_LOCKS, &limit);
+	const char *what = "";
+	if (seen->page->shared.published && limit.rlim_cur != seen->page->root_tag)
+		what = "ulimit -x";
+	if (seen->page->shared.published && wanted != (int)seen->page->unknown_is_real)
+		what = "-u";
+	return PyUnicode_FromString(what);
+}
+
+static PyMethodDef live_methods[] = {
+	{"differs", live_differs, METH_O, NULL},
+	{"share", live_share_method, METH_NOARGS, NULL},
+	{"clear", live_clear_method, METH_NOARGS, NULL},
+	{"leave", live_leave_method, METH_NOARGS, NULL},
+	{"standing", live_standing, METH_NOARGS, NULL},
+	{"stand", live_stand, METH_VARARGS, NULL},
+	{"begin", live_begin, METH_O, NULL},
+	{"end", live_end, METH_NOARGS, NULL},
+	{"collect", live_collect, METH_O, NULL},
+	{"finish", live_finish, METH_O, NULL},
+	{"load", live_load, METH_VARARGS, NULL},
+	{"forget", live_forget, METH_O, NULL},
+	{"drop_unchanged", live_drop_unchanged, METH_NOARGS, NULL},
+	{"watch", live_watch, METH_NOARGS, NULL},
+	{"places", live_places, METH_NOARGS, NULL},
+	{0},
+};
+
+static PyGetSetDef live_attributes[] = {
+	{"alone", live_flag, NULL, NULL, "a"},
+	{"changed", live_flag, NULL, NULL, "c"},
+	{"session_pass", live_flag, NULL, NULL, "p"},
+	{0},
+};
+
+static PyType_Slot live_slots[] = {
+	{Py_tp_new, live_new},
+	{Py_tp_dealloc, live_dealloc},
+	{Py_tp_methods, live_methods},
+	{Py_tp_getset, live_attributes},
+	{Py_mp_length, live_length},
+	{0, NULL},
+};
+
+static PyType_Spec live_spec = {
+	.name = "fakeroot_sc._core.Live",
+	.basicsize = sizeof(struct live_object),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = live_slots,
+};
+
 // ---- launching and supervising ----
 
 // A NULL-terminated array of the bytes objects in a list, which keeps them alive.
@@ -254,12 +791,12 @@ static enum launch_stage start(const struct launch_plan *plan, int control, int 
 	// Yama lets only ancestors read a process: orphans must stay below us.
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	fcntl(control, F_SETFD, FD_CLOEXEC);
-	enum launch_stage stage = launch(&session, plan, &command, error_ret);
+	enum launch_stage stage = launch(session, plan, &command, error_ret);
 	if (stage != LAUNCH_NONE)
 		return stage;
 	session_detach_errors();
 	control_send(control, CONTROL_STARTED, command);
-	supervise(&session, command);
+	supervise(session, command);
 	return LAUNCH_NONE;
 }
 
@@ -292,7 +829,7 @@ static bool load_records(PyObject *load)
 		return true;
 	if (PyBytes_AsStringAndSize(load, &text, &size) < 0)
 		return false;
-	int error = fakeroot_text_load(&session, text, (size_t)size, &wrong);
+	int error = fakeroot_text_load(session, text, (size_t)size, &wrong);
 	if (error == -EINVAL) {
 		PyObject *arguments = Py_BuildValue("ns", (Py_ssize_t)wrong.line, wrong.why);
 		PyErr_SetObject(PyExc_ValueError, arguments);
@@ -303,19 +840,37 @@ static bool load_records(PyObject *load)
 	return !error;
 }
 
+// A new session, or that of a live memory.
+static int prepare(PyObject *live, uint64_t pass, bool unknown_is_real)
+{
+	session = live == Py_None ? calloc(1, sizeof(*session)) : live_session(live);
+	if (!session)
+		return -ENOMEM;
+	if (live == Py_None)
+		session_init(session);
+	int error = session_create(session);
+	if (error)
+		return error;
+	session_publish(session, pass, unknown_is_real);
+	credentials_init(session);
+	return 0;
+}
+
 static PyObject *core_run(PyObject *module, PyObject *args)
 {
 	(void)module;
-	PyObject *argv, *env, *origin, *shim, *handler, *load, *ended;
+	PyObject *argv, *env, *origin, *shim, *handler, *load, *ended, *live;
 	const char *filter;
 	Py_ssize_t filter_size;
 	int control, unknown_is_real;
 	unsigned long long pass;
 	struct launch_plan plan = {0};
-	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOOOO", &PyList_Type, &argv, &PyList_Type, &env,
+	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOOOOO", &PyList_Type, &argv, &PyList_Type, &env,
 			      &filter, &filter_size, &PyTuple_Type, &origin, &control,
-			      &unknown_is_real, &pass, &shim, &handler, &load, &ended) ||
+			      &unknown_is_real, &pass, &shim, &handler, &load, &ended, &live) ||
 	    parse_origin(origin, &plan.origin) < 0)
+		return NULL;
+	if (live != Py_None && !live_session(live))
 		return NULL;
 	char **arguments = string_array(argv);
 	char **environment = arguments ? string_array(env) : NULL;
@@ -328,23 +883,21 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	plan.filter = filter;
 	plan.filter_size = (size_t)filter_size;
 
-	int error = session_create(&session);
+	int error = prepare(live, pass, unknown_is_real);
 	enum launch_stage stage = LAUNCH_PREPARE;
 	if (error == -ENOENT)
 		stage = LAUNCH_PROC;
 	if (error == -EPERM || error == -ENOSYS)
 		stage = LAUNCH_STATX;
 	if (!error) {
-		session_publish(&session, pass, unknown_is_real);
-		credentials_init(&session);
-		preload_init(&session.preload, shim == Py_None ? NULL : PyBytes_AsString(shim));
-		session.control = control;
-		session.python = run_python;
+		preload_init(&session->preload, shim == Py_None ? NULL : PyBytes_AsString(shim));
+		session->control = control;
+		session->python = run_python;
 		python_handler = Py_NewRef(handler);
 		if (ended != Py_None) {
 			python_ended = Py_NewRef(ended);
-			session.ended = run_ended;
-			session.page->saved = 1;
+			session->ended = run_ended;
+			session->page->saved = live == Py_None;
 		}
 		if (!load_records(load)) {
 			PyMem_Free(arguments);
@@ -395,7 +948,7 @@ static PyObject *core_dump(PyObject *module, PyObject *unused)
 	size_t size, with_xattrs;
 	(void)module;
 	(void)unused;
-	char *text = fakeroot_text_dump(&session, &size, &with_xattrs);
+	char *text = fakeroot_text_dump(session, &size, &with_xattrs);
 	if (!text)
 		return PyErr_NoMemory();
 	PyObject *result = Py_BuildValue("y#n", text, (Py_ssize_t)size, (Py_ssize_t)with_xattrs);
@@ -604,11 +1157,14 @@ static int module_exec(PyObject *module)
 {
 	request_type = PyType_FromSpec(&request_spec);
 	PyObject *table_type = PyType_FromSpec(&table_spec);
-	if (!request_type || !table_type ||
+	PyObject *live_type = PyType_FromSpec(&live_spec);
+	if (!request_type || !table_type || !live_type ||
 	    PyModule_AddObjectRef(module, "Request", request_type) < 0 ||
-	    PyModule_AddObjectRef(module, "InodeTable", table_type) < 0)
+	    PyModule_AddObjectRef(module, "InodeTable", table_type) < 0 ||
+	    PyModule_AddObjectRef(module, "Live", live_type) < 0)
 		return -1;
 	Py_DECREF(table_type);
+	Py_DECREF(live_type);
 	return 0;
 }
 

@@ -52,7 +52,7 @@ static int remember_owner(struct request *request, struct subject *subject, uint
 	if (error)
 		return error;
 	if (!S_ISDIR(shown.stx_mode) && record.xattrs)
-		file_capability_drop(session, &record.xattrs);
+		file_capability_drop(session, record.xattrs);
 	if (mode != shown.stx_mode) {
 		record.fields |= INODE_MODE;
 		record.mode = (record.mode & RULES_TYPE_MASK) | (mode & RULES_MODE_MASK);

@@ -234,7 +234,7 @@ static void listing_release(struct listing *listing)
 void op_getdents(struct request *request, struct outcome *outcome)
 {
 	outcome_continue(outcome);
-	if (!atomic_load(&request->session->devices))
+	if (!atomic_load(&request->session->page->shared.type_records))
 		return;
 	SCOPED(listing_release) struct listing listing = {.fd = -1};
 	listing.fd = share_open_file(request, (int)request->args[request->row->fd]);

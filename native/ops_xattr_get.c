@@ -36,10 +36,10 @@ static enum xattr_known recall(struct session *session, const struct xattr_file 
 {
 	uint32_t xattrs = file->record.xattrs;
 	if (strcmp(name, XATTR_CAPABILITY) == 0 && xattrs != 0 &&
-	    xattr_store_get(&session->xattrs, xattrs, name, NULL, NULL) == XATTR_VALUE &&
+	    xattr_store_get(session, xattrs, name, NULL, NULL) == XATTR_VALUE &&
 	    !file_capability_holds(session, xattrs, &file->subject.real))
 		return XATTR_REMOVED;
-	return xattr_store_get(&session->xattrs, xattrs, name, value, size);
+	return xattr_store_get(session, xattrs, name, value, size);
 }
 
 // An access ACL and the mode are one: what is shown of the one must show in the other.
@@ -167,7 +167,7 @@ static int list(struct request *request, struct outcome *outcome, const struct x
 		.size = real > 0 ? (size_t)real : 0,
 		.sees_trusted = credentials_capable(credentials_of(request), CAP_SYS_ADMIN),
 	};
-	xattr_store_visit(&session->xattrs, file.record.xattrs, merge_name, &listing);
+	xattr_store_visit(session, file.record.xattrs, merge_name, &listing);
 	if (recall(session, &file, XATTR_CAPABILITY, NULL, NULL) == XATTR_REMOVED)
 		remove_name(&listing, XATTR_CAPABILITY);
 	hand_out(request, outcome, call, names, listing.size);

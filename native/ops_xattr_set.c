@@ -46,7 +46,7 @@ static bool is_root_s(int error)
 
 static bool has_value(struct session *session, const struct xattr_file *file, const char *name)
 {
-	switch (xattr_store_get(&session->xattrs, file->record.xattrs, name, NULL, NULL)) {
+	switch (xattr_store_get(session, file->record.xattrs, name, NULL, NULL)) {
 	case XATTR_VALUE:
 		return strcmp(name, XATTR_CAPABILITY) != 0 ||
 		       file_capability_holds(session, file->record.xattrs, &file->subject.real);
@@ -79,7 +79,7 @@ static int remember(struct session *session, struct xattr_file *file,
 	int error = strcmp(call->name, XATTR_CAPABILITY) == 0
 			    ? file_capability_put(session, xattrs, &file->subject.real,
 						  value->bytes, value->size)
-			    : xattr_store_put(&session->xattrs, xattrs, call->name, value->bytes,
+			    : xattr_store_put(session, xattrs, call->name, value->bytes,
 					      value->size);
 	return error ? error : store_record(session, file);
 }
@@ -90,14 +90,14 @@ static void drop_remembered(struct session *session, struct xattr_file *file, co
 	xattr_file_edit(session, file);
 	if (file->record.xattrs == 0)
 		return;
-	xattr_store_drop(&session->xattrs, &file->record.xattrs, name);
+	xattr_store_drop(session, file->record.xattrs, name);
 	metadata_store(session, &file->record);
 }
 
 static bool is_remembered(struct session *session, const struct xattr_file *file,
 			  const char *name)
 {
-	return xattr_store_get(&session->xattrs, file->record.xattrs, name, NULL, NULL) !=
+	return xattr_store_get(session, file->record.xattrs, name, NULL, NULL) !=
 	       XATTR_UNKNOWN;
 }
 
@@ -242,10 +242,10 @@ static int remove_one(struct session *session, struct xattr_file *file, const ch
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
 	xattr_file_edit(session, file);
 	if (strcmp(name, XATTR_CAPABILITY) == 0)
-		file_capability_drop(session, &file->record.xattrs);
-	xattr_store_drop(&session->xattrs, &file->record.xattrs, name);
+		file_capability_drop(session, file->record.xattrs);
+	xattr_store_drop(session, file->record.xattrs, name);
 	if (error)
-		error = xattr_store_put(&session->xattrs, &file->record.xattrs, name, NULL, 0);
+		error = xattr_store_put(session, &file->record.xattrs, name, NULL, 0);
 	return error ? error : store_record(session, file);
 }
 

@@ -73,11 +73,12 @@ enum rules_owner {
 	RULES_DOUBTFUL,
 };
 
-// Without a birth time the type at least must be the same. A device is a regular file.
+// Without a birth time the type at least must be the same, if it is known. A device is a
+// regular file.
 static inline bool rules_same_type(const struct inode_record *record, const struct statx *real)
 {
 	uint32_t type = record->fields & INODE_TYPE ? 0100000u : record->mode & RULES_TYPE_MASK;
-	return type == (real->stx_mode & RULES_TYPE_MASK);
+	return type == 0 || type == (real->stx_mode & RULES_TYPE_MASK);
 }
 
 static inline enum rules_owner rules_record_owner(const struct inode_record *record,

@@ -7,7 +7,6 @@
 #include "inode_table.h"
 #include "preload.h"
 #include "session_page.h"
-#include "xattr_store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,6 +16,7 @@
 #include <sys/types.h>
 
 struct outcome;
+struct places;
 struct request;
 
 // Runs a Python handler (module.c) for a request whose row has a Python home.
@@ -26,24 +26,35 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 #define SESSION_RETIRED 16384
 #define SESSION_NAMELESS 4 // pipe, epoll, memfd, socket
 
+// Robust, and shared with the supervisors of other runs.
+struct session_locks {
+	// Also guards the blocks of extended attributes.
+	pthread_mutex_t table_writer;
+	// Settling pending changes is one step, too. Taken before an inode's lock.
+	pthread_mutex_t settling;
+	// Writing to the state file. Taken before all others.
+	pthread_mutex_t committing;
+	// Reading, deciding and writing one file's record is one step: changes of
+	// the same file take turns. Never held across anything that can wait for
+	// a target. Taken before table_writer.
+	pthread_mutex_t inodes[SESSION_INODE_LOCKS];
+};
+
+_Static_assert(sizeof(struct session_locks) <= SESSION_LOCK_WORDS * 8, "they fit");
+
 struct session {
 	int listener;
 	int watch;    // the workers' epoll instance
 	int mounts;   // the list of mounts, mounts.h
-	int memory;   // the memfd of page and table, or -1: they are private
-	int memory_reader; // the same for reading only, to be given to targets
+	int memory;   // the file of page and table, to be given to targets, or -1: private
+	int memory_reader; // the same for reading only
+	int live_lock; // of the file beside a state file (live.h), or -1
 	size_t memory_size;
 	struct session_page *page;
 	struct session_writable *writable;
 	struct inode_table table;
-	pthread_mutex_t table_writer;
-	// Reading, deciding and writing one file's record is one step: changes of
-	// the same file take turns. Never held across anything that can wait for
-	// a target. Taken before table_writer.
-	pthread_mutex_t inode_locks[SESSION_INODE_LOCKS];
-	// Settling pending changes is one step, too. Taken before an inode's lock.
-	pthread_mutex_t settling;
-	_Atomic uint32_t settled; // of writable->pending.taken
+	struct session_locks *locks;
+	bool durable; // the memory is a file beside a state file
 
 	// The retired records, oldest next to be forgotten: nobody can tell when
 	// the last descriptor of a removed file is closed. Under table_writer.
@@ -54,7 +65,6 @@ struct session {
 	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path
 
 	_Atomic uint32_t changes; // of records since the session began
-	atomic_bool devices; // some record shows another type than the real one
 	atomic_bool local; // all mounts are: looking at a file does not wait for others
 
 	dev_t proc_dev; // the device of /proc
@@ -65,7 +75,7 @@ struct session {
 	dev_t nameless_devs[SESSION_NAMELESS];
 
 	struct preload preload;
-	struct xattr_store xattrs;
+	struct places *places; // where files are changed, or NULL
 
 	python_dispatch *python;
 	// Called when COMMAND has ended, and again once the last target has if anything has
@@ -76,10 +86,40 @@ struct session {
 	atomic_bool told_no_btime;
 };
 
-// Makes an empty session. Returns 0, or a negative errno: -ENOENT for a missing
-// /proc, -EPERM or -ENOSYS for a refused statx(2), -ENOMEM, -EMFILE.
+// A session without anything, in zeroed memory.
+void session_init(struct session *session);
+
+// Makes a session that can be run, in a memory of its own unless it has one. Returns 0,
+// or a negative errno: -ENOENT for a missing /proc, -EPERM or -ENOSYS for a refused
+// statx(2), -ENOMEM, -EMFILE.
 int session_create(struct session *session);
 void session_destroy(struct session *session);
+
+// Maps the memory of a file, as much of it as this process may.
+int session_map(struct session *session, int fd);
+
+// Opens the descriptor of the memory for reading only.
+void session_open_reader(struct session *session);
+
+// posix_fallocate(3), whatever the user's soft limit of file sizes. Returns 0 or -errno.
+int session_allocate(int fd, size_t from, size_t bytes);
+
+// Makes the locks new: nobody else may be using them.
+int session_make_locks(struct session *session);
+
+// Waits for a lock. What a killed owner has left half done is finished first.
+pthread_mutex_t *session_lock(struct session *session, pthread_mutex_t *mutex);
+
+// The same, but not for longer than so many seconds: false.
+bool session_lock_within(struct session *session, pthread_mutex_t *mutex, double seconds);
+
+// Makes room for what the table may take next: on a disk, before it is written to. With
+// the table's writer held. Returns 0, or -ENOSPC where there is none but for what targets
+// have been promised.
+int session_make_room(struct session *session);
+
+// Puts a record into the table, with the table's writer held, so that no kill can tear it.
+int session_put(struct session *session, const struct inode_record *record);
 
 // Tells targets what they may know, before the first of them runs. Until then
 // the pass is 0, which no filter has.

@@ -14,7 +14,36 @@
 
 #define SESSION_PAGE_BYTES 4096u
 #define SESSION_MOUNT_FACTS 64
+#define SESSION_LOCK_WORDS 340
 #define SESSION_PAGE_MAGIC 0x46534350u // "FSCP"
+
+// What all supervisors of one memory share: more than one if it is a file beside a state
+// file (live.h).
+struct session_shared {
+	_Atomic uint64_t allocated; // bytes of the memory that are there
+	_Atomic uint32_t settled;   // of pending.taken
+	_Atomic uint32_t type_records; // records that show another type than the real one
+
+	// The record being put into the table: put again if its writer is killed.
+	struct inode_record redo;
+	_Atomic uint32_t redo_valid;
+
+	uint32_t layout;        // LIVE_LAYOUT
+	uint32_t published;     // session_publish() has been here
+	uint32_t clean;         // its last user has left it whole
+	_Atomic uint32_t changed; // some record differs from the state file's, durable.h
+	uint32_t epoch;
+	uint32_t removed;       // block of a record that the state file has and the table has not
+	uint32_t removed_unknown; // there was no room for such a block
+	uint32_t behind;        // the state file may be ahead of the table
+	uint64_t boot[2];       // of the kernel that the memory was last used under
+	uint64_t pid_namespace;
+	uint64_t stamp;         // of the state file's content that the table is based on
+	uint64_t next_stamp;    // the same, while the state file is written
+	uint64_t file[5];       // dev, ino, size, mtime and ctime of the state file, then
+
+	uint64_t locks[SESSION_LOCK_WORDS]; // struct session_locks
+};
 
 struct session_page {
 	_Atomic uint32_t magic;
@@ -40,6 +69,9 @@ struct session_page {
 	_Atomic uint32_t saved;        // records keep up with real modes, since they will be saved
 	_Atomic uint32_t mode_records; // records with a mode or a type of their own
 	_Atomic uint64_t mount_facts[SESSION_MOUNT_FACTS]; // mount_facts.h
+
+	// From here on for supervisors alone.
+	struct session_shared shared;
 };
 
 // Behind the page, of whole pages again.

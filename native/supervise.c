@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include "control.h"
+#include "live.h"
 #include "metadata.h"
 #include "mounts.h"
 #include "scope.h"
@@ -59,6 +60,7 @@ static void end(struct life *life)
 	metadata_settle(session);
 	if (session->ended && atomic_load(&session->changes) != life->told)
 		session->ended(session);
+	live_leave(session);
 }
 
 static void reap(struct life *life)

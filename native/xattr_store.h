@@ -1,38 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The extended attributes that are remembered: sets of names and values, each found by
-// the reference that a file's record has. A pure room, but for its own lock.
+// The extended attributes that are remembered: sets of names and values in blocks of the
+// inode table, each found by the reference that a file's record has.
+//
+// Every step leaves the sets whole, for the next writer, if the supervisor is killed. A
+// set without names is kept until the record has been stored: metadata.h sees to that.
 #ifndef FSC_XATTR_STORE_H
 #define FSC_XATTR_STORE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-struct xattr_set;
-
-struct xattr_store {
-	pthread_mutex_t lock;
-	struct xattr_set **sets; // by reference, less 1
-	uint32_t count, room;
-	uint32_t *released; // references given back, as large as sets
-	uint32_t released_count;
-};
-
-void xattr_store_init(struct xattr_store *store);
+struct session;
 
 // Keeps a value, or with value NULL the fact that there is none though the file really has
-// one. *reference: 0 for a file without any yet; may be changed. Returns 0 or -ENOMEM.
-int xattr_store_put(struct xattr_store *store, uint32_t *reference, const char *name,
+// one. *reference: 0 for a file without any yet; may be changed. Returns 0 or -ENOSPC.
+int xattr_store_put(struct session *session, uint32_t *reference, const char *name,
 		    const void *value, size_t size);
 
-// Forgets one name; the reference becomes 0 with the last one.
-void xattr_store_drop(struct xattr_store *store, uint32_t *reference, const char *name);
+// Forgets one name.
+void xattr_store_drop(struct session *session, uint32_t reference, const char *name);
 
-// Forgets the whole set.
-void xattr_store_free(struct xattr_store *store, uint32_t reference);
+// Whether a set has no names (any more), and its end. With the table's writer held.
+bool xattr_store_is_empty(const struct session *session, uint32_t reference);
+void xattr_store_free(struct session *session, uint32_t reference);
 
 enum xattr_known {
 	XATTR_UNKNOWN, // nothing is remembered of that name
@@ -41,12 +33,23 @@ enum xattr_known {
 };
 
 // value_ret, with room for 64 KiB, and size_ret may be NULL.
-enum xattr_known xattr_store_get(struct xattr_store *store, uint32_t reference, const char *name,
+enum xattr_known xattr_store_get(struct session *session, uint32_t reference, const char *name,
 				 void *value_ret, size_t *size_ret);
 
 // Calls visit with every name and whether it has a value.
-void xattr_store_visit(struct xattr_store *store, uint32_t reference,
+void xattr_store_visit(struct session *session, uint32_t reference,
 		       void (*visit)(const char *name, bool has_value, void *context),
 		       void *context);
+
+struct xattr_view {
+	const char *name;
+	const void *value; // NULL: removed
+	size_t size;
+};
+
+// Visits a set, with the table's writer held as long as the views are used. Start with
+// *cursor the reference; returns false at the end.
+bool xattr_store_next(const struct session *session, uint32_t *cursor, bool *begun,
+		      struct xattr_view *view_ret);
 
 #endif

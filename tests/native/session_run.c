@@ -45,6 +45,7 @@ static int supervise_command(const struct launch_plan *plan, const char *shim, i
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
 	pid_t command;
+	session_init(&session);
 	int error = session_create(&session);
 	if (error) {
 		fprintf(stderr, "session_create: %d\n", error);

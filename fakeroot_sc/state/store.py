@@ -1,0 +1,360 @@
+"""States from Python: what runs with ``--state`` remember, to be read and changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+
+import attrs
+
+from fakeroot_sc.state.database import Database, Row
+from fakeroot_sc.state.errors import StateError
+from fakeroot_sc.state.kept import Kept
+from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
+
+CAPABILITY = "security.capability"
+_MARK = b"\1written"
+"""When a file was written to last, beside its capabilities, which a write takes away
+(native/file_capability.c): the time of modification and the size; empty: not known."""
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
+
+
+def _key(identity: FileIdentity) -> tuple[int, int]:
+    return _signed(identity.dev), _signed(identity.ino)
+
+
+def _matches(known: int | None, birth: int | None) -> bool:
+    return known is None or birth is None or known == birth
+
+
+def mark(seen: Look | None) -> bytes:
+    """What is kept beside the capabilities of a file that looks so."""
+    if seen is None:
+        return b""
+    seconds, nanoseconds = divmod(seen.mtime, 10**9)
+    return struct.pack("=qQII", seconds, seen.size, nanoseconds, 0)
+
+
+@attrs.frozen
+class Change:
+    """When a record was last written to the state (nanoseconds since 1970), and by which
+    command's run, as far as that is known."""
+
+    time: int | None
+    program: str | None
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else os.fsdecode(raw)
+
+
+def record_of(row: Row) -> InodeRecord:
+    """The record of a row of Database.rows()."""
+    dev, ino, birth, kind, uid, gid, mode, rdev, xattrs, path, *_ = row
+    return InodeRecord(
+        FileIdentity(dev % (1 << 64), ino % (1 << 64), birth),
+        uid,
+        gid,
+        mode,
+        kind if rdev is not None else None,
+        rdev or 0,
+        {os.fsdecode(name): value for name, value in xattrs or () if name[:1] != b"\1"},
+        _text(path),
+    )
+
+
+def _checked(what: str, value: int | None, last: int) -> int | None:
+    if value is not None and not 0 <= value <= last:
+        raise ValueError(f"{what}: {value} is not from 0 to {last}")
+    return value
+
+
+def _row(record: InodeRecord, kind: int, written: bytes | None) -> Row:
+    """``kind``: the type as far as it is known, else 0; ``written``: the mark."""
+    if record.kind is not None and record.kind not in DEVICE_KINDS:
+        raise ValueError(f"kind: {record.kind:o} is not that of a device")
+    pairs: list[tuple[bytes, bytes | None]] = []
+    for name, value in record.xattrs.items():
+        raw = os.fsencode(name)
+        if not 0 < len(raw) <= 255 or b"\0" in raw or raw[:1] == b"\1":
+            raise ValueError(f"xattrs: {name!r} is not the name of an attribute")
+        if value is not None and len(value) > 65536:
+            raise ValueError(f"xattrs: {name}: longer than 65536 bytes (xattr(7))")
+        pairs.append((raw, value))
+    if written is not None:
+        pairs.append((_MARK, written))
+    identity = record.identity
+    for what, number in (("dev", identity.dev), ("ino", identity.ino)):
+        _checked(what, number, 2**64 - 1)
+    return (
+        *_key(identity),
+        identity.birth,
+        kind if record.kind is None else record.kind,
+        _checked("uid", record.uid, 2**32 - 2),
+        _checked("gid", record.gid, 2**32 - 2),
+        _checked("mode", record.mode, 0o7777),
+        None if record.kind is None else _checked("rdev", record.rdev, 2**64 - 1),
+        pairs or None,
+    )
+
+
+class State:
+    """What is remembered in a state file, together with the runs that use it now.
+
+    >>> with State.open(directory / "tree.state") as state:
+    ...     changed = state.change(directory / "file", uid=1000, gid=100)
+    ...     state.lookup_path(directory / "file").uid
+    1000
+
+    A state belongs to one thread.  All methods raise StateError for a file that cannot be
+    read or written.
+    """
+
+    def __init__(self, kept: Kept | None, database: Database) -> None:
+        """Use open()."""
+        self._kept = kept
+        self._database = database
+        self._depth = 0
+        self._touched: set[tuple[int, int]] = set()
+        self._cleared = False
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False
+    ) -> State:
+        """Opens a state, or makes an empty one.  With ``read_only`` what is in the file itself
+        is read, and not what runs that use it, or have been killed, add."""
+        name = os.fspath(path)
+        if read_only:
+            return cls(None, Database(name, create=False, read_only=True))
+        kept = Kept(name, int.from_bytes(os.urandom(7), "little") << 8 | 1, create=create)
+        try:
+            return cls(kept, Database(kept.path, create=False))
+        except BaseException:
+            kept.close()
+            raise
+
+    def close(self) -> None:
+        """Lets go of the file; what an open transaction has done is undone."""
+        self._database.rollback()
+        self._database.close()
+        if self._kept is not None:
+            self._kept.live.end()
+            self._kept.close()
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def generation(self) -> int:
+        """A number that every change of the file replaces by another."""
+        self._refresh()
+        return self._database.stamp
+
+    def _refresh(self) -> None:
+        if self._kept is not None and self._depth == 0:
+            self._kept.commit()
+
+    @contextmanager
+    def transaction(self) -> Iterator[State]:
+        """All changes inside happen, or, with an exception, none.  Transactions nest.  Until
+        the outermost one ends nobody else can write to the state; runs go on."""
+        if self._kept is None:
+            raise StateError(f"{self._database.path}: opened for reading only")
+        if self._depth:
+            yield from self._nested()
+            return
+        self._kept.lock()
+        try:
+            self._kept.commit_locked()
+            self._database.execute("BEGIN IMMEDIATE")
+            self._touched, self._cleared, self._depth = set(), False, 1
+            yield self
+            self._commit()
+        finally:
+            self._depth = 0
+            self._database.rollback()
+            self._kept.live.end()
+
+    def _nested(self) -> Iterator[State]:
+        name = f"inner_{self._depth}"
+        self._database.execute(f"SAVEPOINT {name}")
+        self._depth += 1
+        try:
+            yield self
+        except BaseException:
+            self._database.execute(f"ROLLBACK TO {name}")
+            raise
+        finally:
+            self._depth -= 1
+            self._database.execute(f"RELEASE {name}")
+
+    def _commit(self) -> None:
+        assert self._kept is not None
+        if not self._touched and not self._cleared:
+            return
+        removed, rows = [], []
+        for key in self._touched:
+            found = next(self._database.rows("WHERE dev = ? AND ino = ?", key), None)
+            if found is None:
+                removed.append(key)
+            else:
+                rows.append(found[:9])
+        self._kept.follow(self._database, rows, removed, cleared=self._cleared)
+
+    def _find(self, identity: FileIdentity) -> Row | None:
+        row = next(self._database.rows("WHERE dev = ? AND ino = ?", _key(identity)), None)
+        return row if row is not None and _matches(row[2], identity.birth) else None
+
+    def lookup(self, identity: FileIdentity) -> InodeRecord | None:
+        """What is remembered of a file.  An identity without a birth time means whichever
+        file has the number; so does a record without."""
+        self._refresh()
+        row = self._find(identity)
+        return None if row is None else record_of(row)
+
+    def lookup_path(
+        self, path: str | bytes | os.PathLike[str], dir_fd: int | None = None
+    ) -> InodeRecord | None:
+        """What is remembered of the file at a path itself; OSError where there is none."""
+        return self.lookup(look(path, dir_fd).identity)
+
+    def lookup_fd(self, fd: int) -> InodeRecord | None:
+        """What is remembered of an open file."""
+        return self.lookup(look("", fd).identity)
+
+    def last_change(self, identity: FileIdentity) -> Change | None:
+        """Who changed the record last; None if there is none."""
+        self._refresh()
+        row = self._find(identity)
+        return None if row is None else Change(row[10], _text(row[11]))
+
+    def put(self, record: InodeRecord) -> None:
+        """Remembers a record in place of any other of the inode number; one that shows
+        nothing is forgotten.  ValueError for what no file can show."""
+        self.put_many((record,))
+
+    def put_many(self, records: Iterable[InodeRecord]) -> None:
+        """The same for many, all or none."""
+        import time
+
+        with self.transaction():
+            rows, paths = [], {}
+            for record in records:
+                key = _key(record.identity)
+                if record.shows_nothing():
+                    self.remove(FileIdentity(record.identity.dev, record.identity.ino))
+                    continue
+                rows.append(self._row_to_put(record))
+                self._touched.add(key)
+                if record.path is not None:
+                    paths[key] = os.fsencode(record.path)
+            self._database.put(rows, time.time_ns(), paths, None)
+
+    def _row_to_put(self, record: InodeRecord) -> Row:
+        known = self._find(record.identity)
+        kind = known[3] if known is not None else 0
+        seen = self._look_again(record)
+        if seen is not None:
+            kind = stat.S_IFMT(seen.mode)
+        written = None
+        if record.xattrs.get(CAPABILITY) is not None:
+            before = dict(known[8] or ()) if known is not None else {}
+            same = before.get(CAPABILITY.encode()) == record.xattrs[CAPABILITY]
+            written = before.get(_MARK) if same else None
+            if written is None:
+                written = mark(seen)
+        return _row(record, kind, written)
+
+    @staticmethod
+    def _look_again(record: InodeRecord) -> Look | None:
+        if record.path is None:
+            return None
+        try:
+            seen = look(record.path)
+        except (OSError, ValueError):
+            return None
+        here, there = seen.identity, record.identity
+        same = (here.dev, here.ino) == (there.dev, there.ino) and _matches(here.birth, there.birth)
+        return seen if same else None
+
+    def change(
+        self,
+        file: str | bytes | os.PathLike[str] | int,
+        *,
+        uid: int | None = None,
+        gid: int | None = None,
+        mode: int | None = None,
+        device: tuple[int, int] | None = None,
+        xattrs: Mapping[str, bytes | None] | None = None,
+    ) -> InodeRecord:
+        """Changes what a file, by its path or descriptor, shows; what is not given stays.
+
+        ``device``: kind (S_IFCHR, S_IFBLK) and rdev; of ``xattrs`` a None takes the attribute
+        away.  The path becomes the record's.  Returns the record.
+        """
+        seen = look("", file) if isinstance(file, int) else look(file)
+        path = f"/proc/self/fd/{file}" if isinstance(file, int) else os.fsdecode(os.fspath(file))
+        where = os.readlink(path) if isinstance(file, int) else os.path.abspath(path)
+        if device is not None and not stat.S_ISREG(seen.mode):
+            raise ValueError(f"{where}: only a regular file can be shown as a device")
+        with self.transaction():
+            row = self._find(seen.identity)
+            before = InodeRecord(seen.identity) if row is None else record_of(row)
+            record = attrs.evolve(
+                before,
+                identity=seen.identity,
+                uid=before.uid if uid is None else uid,
+                gid=before.gid if gid is None else gid,
+                mode=before.mode if mode is None else mode,
+                kind=before.kind if device is None else device[0],
+                rdev=before.rdev if device is None else device[1],
+                xattrs={**before.xattrs, **(xattrs or {})},
+                path=where,
+            )
+            if device is not None and record.mode is None:
+                record = attrs.evolve(record, mode=stat.S_IMODE(seen.mode))
+            self.put(record)
+        return record
+
+    def remove(self, identity: FileIdentity) -> bool:
+        """Forgets a file; whether there was anything to forget."""
+        with self.transaction():
+            row = self._find(identity)
+            if row is None:
+                return False
+            self._database.remove([row[:2]])
+            self._touched.add(row[:2])
+            return True
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self.transaction():
+            self._database.clear()
+            self._touched.clear()
+            self._cleared = True
+
+    def __len__(self) -> int:
+        self._refresh()
+        return int(self._database.execute("SELECT count(*) FROM inodes").fetchone()[0])
+
+    def __iter__(self) -> Iterator[InodeRecord]:
+        """All records, in the order of dev and ino."""
+        self._refresh()
+        return map(record_of, self._database.rows())

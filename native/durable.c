@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "durable.h"
+
+#include "metadata.h"
+#include "scope.h"
+#include "xattr_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHANGED ((uint32_t)(INODE_CHANGED_0 | INODE_CHANGED_1))
+
+// What a block holds: a record that the state file has and the table has not.
+struct removed {
+	_Atomic uint32_t next;
+	uint32_t dev[2], ino[2];
+};
+
+static pthread_mutex_t *lock_table(struct session *session)
+{
+	return session_lock(session, &session->locks->table_writer);
+}
+
+static uint32_t epoch_bit(uint32_t epoch)
+{
+	return epoch % 2 ? INODE_CHANGED_1 : INODE_CHANGED_0;
+}
+
+void durable_changed(struct session *session, struct inode_record *record)
+{
+	struct session_shared *shared = &session->page->shared;
+	struct inode_record known;
+	if (!session->durable)
+		return;
+	if (inode_table_find(&session->table, record->identity.dev, record->identity.ino, &known) ==
+	    INODE_FOUND)
+		record->fields |= known.fields & (INODE_STORED | CHANGED);
+	record->fields |= epoch_bit(shared->epoch);
+	atomic_store(&shared->changed, 1);
+}
+
+void durable_removed(struct session *session, const struct inode_record *known)
+{
+	struct session_shared *shared = &session->page->shared;
+	size_t size;
+	if (!session->durable || !(known->fields & INODE_STORED))
+		return;
+	atomic_store(&shared->changed, 1);
+	uint32_t block = session_make_room(session) == 0
+				 ? inode_table_take_block(&session->table, sizeof(struct removed))
+				 : 0;
+	struct removed *removed = inode_table_block(&session->table, block, &size);
+	if (!removed) {
+		shared->removed_unknown = 1;
+		return;
+	}
+	memcpy(removed->dev, &known->identity.dev, sizeof(removed->dev));
+	memcpy(removed->ino, &known->identity.ino, sizeof(removed->ino));
+	atomic_store(&removed->next, shared->removed);
+	shared->removed = block;
+}
+
+// Room for one more element, doubling.
+static bool grow(void *array, size_t *room, size_t needed, size_t size)
+{
+	void **place = array;
+	if (needed <= *room)
+		return true;
+	size_t more = *room ? 2 * *room : 256;
+	while (more < needed)
+		more *= 2;
+	void *larger = realloc(*place, more * size);
+	if (!larger)
+		return false;
+	*place = larger;
+	*room = more;
+	return true;
+}
+
+static bool add_removed(struct durable_rows *rows, uint64_t dev, uint64_t ino)
+{
+	if (!grow(&rows->removed, &rows->removed_room, rows->removed_count + 1,
+		  sizeof(*rows->removed)))
+		return false;
+	rows->removed[rows->removed_count++] = (struct file_identity){.dev = dev, .ino = ino};
+	return true;
+}
+
+static bool add_xattr(struct durable_rows *rows, const struct xattr_view *view)
+{
+	struct durable_xattr head = {(uint32_t)strlen(view->name),
+				     view->value ? (uint32_t)view->size : UINT32_MAX};
+	size_t bytes = (sizeof(head) + head.name_size + view->size + 7) / 8 * 8;
+	if (!grow(&rows->text, &rows->text_room, rows->text_size + bytes, 1))
+		return false;
+	unsigned char *at = rows->text + rows->text_size;
+	memcpy(at, &head, sizeof(head));
+	memcpy(at + sizeof(head), view->name, head.name_size);
+	if (view->size)
+		memcpy(at + sizeof(head) + head.name_size, view->value, view->size);
+	rows->text_size += bytes;
+	return true;
+}
+
+static bool add_changed(struct session *session, struct durable_rows *rows,
+			const struct inode_record *record)
+{
+	if (!grow(&rows->changed, &rows->changed_room, rows->changed_count + 1,
+		  sizeof(*rows->changed)))
+		return false;
+	struct durable_row *row = &rows->changed[rows->changed_count++];
+	*row = (struct durable_row){.record = *record, .xattrs = rows->text_size};
+	struct xattr_view view;
+	uint32_t cursor = record->xattrs;
+	bool begun = false;
+	for (; xattr_store_next(session, &cursor, &begun, &view); row->xattr_count++)
+		if (!add_xattr(rows, &view))
+			return false;
+	return true;
+}
+
+static bool collect_removed(struct session *session, struct durable_rows *rows)
+{
+	const struct removed *removed;
+	size_t size;
+	rows->chain = session->page->shared.removed;
+	for (uint32_t block = rows->chain;
+	     (removed = inode_table_block(&session->table, block, &size));
+	     block = atomic_load(&removed->next)) {
+		uint64_t dev, ino;
+		memcpy(&dev, removed->dev, sizeof(dev));
+		memcpy(&ino, removed->ino, sizeof(ino));
+		if (!add_removed(rows, dev, ino))
+			return false;
+	}
+	return true;
+}
+
+static bool collect_record(struct session *session, struct durable_rows *rows,
+			   const struct inode_record *record)
+{
+	if (record->fields & INODE_RETIRED)
+		return !(record->fields & INODE_STORED) ||
+		       add_removed(rows, record->identity.dev, record->identity.ino);
+	if (!rows->whole && !(record->fields & CHANGED))
+		return true;
+	return add_changed(session, rows, record);
+}
+
+int durable_collect(struct session *session, bool whole, struct durable_rows *rows_ret)
+{
+	struct session_shared *shared = &session->page->shared;
+	struct inode_record record;
+	uint32_t cursor = 0;
+	metadata_settle_all(session);
+	SCOPED_LOCK held = lock_table(session);
+	*rows_ret = (struct durable_rows){.whole = whole || shared->removed_unknown,
+					  .epoch = shared->epoch};
+	atomic_store(&shared->changed, 0);
+	shared->epoch++;
+	bool collected = collect_removed(session, rows_ret);
+	while (collected && inode_table_next(&session->table, &cursor, &record))
+		collected = collect_record(session, rows_ret, &record);
+	return collected ? 0 : -ENOMEM;
+}
+
+static void mark_row(struct session *session, const struct durable_row *row, uint32_t epoch)
+{
+	struct inode_record now;
+	const struct file_identity *identity = &row->record.identity;
+	if (inode_table_find(&session->table, identity->dev, identity->ino, &now) != INODE_FOUND) {
+		// Removed meanwhile, when the state file did not have it yet.
+		struct inode_record stored = row->record;
+		stored.fields |= INODE_STORED;
+		durable_removed(session, &stored);
+		return;
+	}
+	now.fields |= INODE_STORED;
+	now.fields &= ~epoch_bit(epoch);
+	session_put(session, &now);
+}
+
+static void mark_retired(struct session *session, const struct file_identity *identity)
+{
+	struct inode_record now;
+	if (inode_table_find(&session->table, identity->dev, identity->ino, &now) != INODE_FOUND ||
+	    !(now.fields & INODE_RETIRED))
+		return;
+	now.fields &= ~((uint32_t)INODE_STORED | CHANGED);
+	session_put(session, &now);
+}
+
+// What has been added to the chain since lies before what was collected.
+static void free_chain(struct session *session, uint32_t first)
+{
+	struct session_shared *shared = &session->page->shared;
+	struct removed *removed;
+	size_t size;
+	if (shared->removed == first)
+		shared->removed = 0;
+	for (uint32_t block = shared->removed;
+	     (removed = inode_table_block(&session->table, block, &size));
+	     block = atomic_load(&removed->next))
+		if (atomic_load(&removed->next) == first)
+			atomic_store(&removed->next, 0);
+	for (uint32_t block = first;
+	     (removed = inode_table_block(&session->table, block, &size));) {
+		uint32_t next = atomic_load(&removed->next);
+		inode_table_free_block(&session->table, block);
+		block = next;
+	}
+}
+
+void durable_finish(struct session *session, const struct durable_rows *rows)
+{
+	SCOPED_LOCK held = lock_table(session);
+	free_chain(session, rows->chain);
+	for (size_t i = 0; i < rows->removed_count; i++)
+		mark_retired(session, &rows->removed[i]);
+	for (size_t i = 0; i < rows->changed_count; i++)
+		mark_row(session, &rows->changed[i], rows->epoch);
+	if (rows->whole)
+		session->page->shared.removed_unknown = 0;
+}
+
+void durable_give_up(struct session *session)
+{
+	atomic_store(&session->page->shared.changed, 1);
+}
+
+void durable_free(struct durable_rows *rows)
+{
+	free(rows->changed);
+	free(rows->removed);
+	free(rows->text);
+}
+
+int durable_load(struct session *session, const struct inode_record *record, bool keep_changed)
+{
+	struct session_page *page = session->page;
+	struct inode_record known, kept = *record;
+	SCOPED_LOCK held = lock_table(session);
+	uint32_t old = 0;
+	if (inode_table_find(&session->table, record->identity.dev, record->identity.ino, &known) ==
+	    INODE_FOUND) {
+		if (keep_changed && known.fields & CHANGED)
+			return 0;
+		old = known.xattrs;
+	}
+	if (session_make_room(session) != 0)
+		return -ENOSPC;
+	kept.fields |= INODE_STORED;
+	if (kept.fields & INODE_TYPE)
+		atomic_store(&page->shared.type_records, 1);
+	if (kept.fields & (INODE_TYPE | INODE_MODE))
+		atomic_fetch_add(&page->mode_records, 1);
+	if (kept.xattrs)
+		atomic_fetch_add(&page->xattr_records, 1);
+	if ((kept.mode & RULES_TYPE_MASK) == 0040000u && kept.mode & 02000u)
+		atomic_fetch_add(&page->setgid_directories, 1);
+	int error = session_put(session, &kept);
+	if (!error && old != kept.xattrs)
+		xattr_store_free(session, old);
+	return error;
+}
+
+void durable_forget(struct session *session, uint64_t dev, uint64_t ino)
+{
+	struct inode_record known;
+	SCOPED_LOCK held = lock_table(session);
+	if (inode_table_find(&session->table, dev, ino, &known) != INODE_FOUND)
+		return;
+	known.fields &= ~(uint32_t)INODE_STORED;
+	metadata_remove(session, &known);
+}
+
+void durable_drop_unchanged(struct session *session)
+{
+	struct inode_record record;
+	uint32_t cursor = 0;
+	SCOPED_LOCK held = lock_table(session);
+	while (inode_table_next(&session->table, &cursor, &record)) {
+		if (record.fields & (CHANGED | INODE_RETIRED))
+			continue;
+		record.fields &= ~(uint32_t)INODE_STORED;
+		metadata_remove(session, &record);
+	}
+}

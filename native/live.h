@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of all runs that use one state file: a file beside it, "FILE-live", which
+// each of them maps. It outlives any of them, killed or not, and holds what the state
+// file does not have yet.
+//
+// Who is alone with it, by flock(2), makes it whole; then all share the lock. The kernel
+// lets go of the locks of killed processes.
+#ifndef FSC_LIVE_H
+#define FSC_LIVE_H
+
+#include "session.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define LIVE_LAYOUT 1u
+
+#define LIVE_STAGES(X) \
+	X(NONE) \
+	X(OPEN)      /* open(2) */ \
+	X(LOCK)      /* flock(2) */ \
+	X(WAIT)      /* EAGAIN: the lock is another's, for too long */ \
+	X(SPACE)     /* posix_fallocate(3) */ \
+	X(MAP)       /* mmap(2): a file system without shared mappings */ \
+	X(VERSION)   /* another version's, which is using it or has left changes in it */ \
+	X(ELSEWHERE) /* in use in another PID namespace or on another machine */ \
+	X(DAMAGED)   /* not what a fakeroot-sc has left */ \
+	X(RECOVER)   /* could not be made whole: no space */
+
+enum live_stage {
+#define X(name) LIVE_##name,
+	LIVE_STAGES(X)
+#undef X
+};
+
+// Opens or creates the file, with a mode for a new one. *alone_ret: no one else uses it,
+// and none can until live_share(). *error_ret: the errno of the stage that failed.
+enum live_stage live_open(struct session *session, const char *path, mode_t mode,
+			  uint64_t pass, bool *alone_ret, int *error_ret);
+
+// Lets others in. Returns 0 or -errno.
+int live_share(struct session *session);
+
+// Empties the table, for who is alone. Returns 0 or -errno.
+int live_clear(struct session *session);
+
+// Leaves the file whole if no one else uses it. The memory stays mapped.
+void live_leave(struct session *session);
+
+#endif

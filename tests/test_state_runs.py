@@ -1,0 +1,560 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``--state``: what a run remembers is shared by all that use the file, now and later."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import (
+    FAKEROOT_SC,
+    PATIENCE,
+    Watched,
+    bare,
+    compile_c,
+    need,
+    parent_of,
+    read_line,
+    started,
+)
+
+import fakeroot_sc
+from fakeroot_sc import State, StateError
+
+MAKE = """
+mkdir root; cd root
+touch file plain later tool; ln file hard; ln -s file link; mkfifo fifo; mkdir dir
+chown 5:6 file; chown -h 7:8 link; chown 9 dir fifo; chmod 4755 tool
+mknod block b 700 70000; mknod char c 5 1; chown 1:2 char; chmod 600 char
+chown 3 later; chmod 640 later; setfattr -n trusted.a -v 1 plain
+"""
+LIST = "cd root && stat -c '%n %f %u:%g %t:%T' * | sort; getfattr -dm- plain"
+
+
+def run(*options: str, script: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return bare([FAKEROOT_SC, *options, "--", "sh", "-euc", script], cwd=cwd, **more)
+
+
+def good(*options: str, script: str, cwd: Path) -> str:
+    done = run(*options, script=script, cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    return str(done.stdout)
+
+
+def refusal(*options: str, cwd: Path, status: int = 125) -> str:
+    done = run(*options, script="echo ran", cwd=cwd)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "Traceback" not in done.stderr
+    return str(done.stderr)
+
+
+@pytest.fixture
+def attributes() -> None:
+    need("setfattr", "attr")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    good("-p", "s", script="touch f g; chown 5 f", cwd=tmp_path)
+    yield tmp_path
+
+
+@pytest.mark.usefixtures("attributes")
+@pytest.mark.parametrize("shim", ["--no-shim", "--state=s"])
+def test_the_next_run_shows_what_the_last_one_remembered(tmp_path: Path, shim: str) -> None:
+    shown = good("--state", "s", shim, script=f"({MAKE}); {LIST}", cwd=tmp_path)
+    assert "block 61a4 0:0 2bc:11170" in shown
+    assert 'trusted.a="1"' in shown
+    assert good("-p", "s", script=LIST, cwd=tmp_path) == shown
+    assert good("--no-shim", "-p", "s", script=LIST, cwd=tmp_path) == shown
+    static = LIST.replace("stat", f"{need('busybox', 'busybox-static')} stat", 1)
+    assert good("-p", "s", script=static, cwd=tmp_path) == shown
+
+
+@pytest.mark.usefixtures("attributes")
+def test_the_file_alone_holds_everything(tmp_path: Path) -> None:
+    shown = good("-p", "s", script=f"({MAKE}); {LIST}", cwd=tmp_path)
+    (tmp_path / "s-live").unlink()
+    shutil.copy(tmp_path / "s", tmp_path / "copy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "root", "s"]
+    assert good("-p", "copy", script=LIST, cwd=tmp_path) == shown
+    assert good("-p", "s", script=LIST, cwd=tmp_path) == shown
+
+
+def test_what_is_undone_is_not_in_the_file(tmp_path: Path) -> None:
+    good("-p", "s", script="touch a b c; chown 5 a b; mknod n c 1 3", cwd=tmp_path)
+    good("-p", "s", script="chown 0:0 a; rm b n", cwd=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "s")) as database:
+        assert database.execute("SELECT * FROM inodes").fetchall() == []
+    assert good("-p", "s", script="stat -c %u a; touch b; stat -c %u b", cwd=tmp_path) == "0\n0\n"
+
+
+def test_capabilities_are_kept_until_the_file_is_written_to(tmp_path: Path) -> None:
+    need("setcap", "libcap2-bin")
+    good("-p", "s", script="touch a b; setcap cap_net_raw+ep a cap_net_raw+ep b", cwd=tmp_path)
+    (tmp_path / "b").write_text("changed")
+    shown = good("-p", "s", script="getcap a b", cwd=tmp_path)
+    assert shown == "a cap_net_raw=ep\n"
+
+
+@pytest.mark.parametrize("other", [[], ["--no-shim"]])
+def test_runs_at_the_same_time_see_each_others_changes(tmp_path: Path, other: list[str]) -> None:
+    script = "touch a; chown 5 a; echo made; read x; stat -c %u:%g a b; stat -c %F n; ls n gone"
+    with started(
+        [FAKEROOT_SC, "-p", "s", *other, "--", "sh", "-uc", script],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as first:
+        assert first.stdin and first.stdout and first.stderr
+        assert read_line(first.stdout.fileno()) == "made"
+        change = "stat -c %u a; chown :7 a; touch b; chown 8:9 b; mknod n b 1 2; mknod gone c 1 1"
+        assert good("-p", "s", script=change, cwd=tmp_path) == "5\n"
+        assert good("-p", "s", script="rm gone", cwd=tmp_path) == ""
+        out, err = first.communicate("go\n", PATIENCE)
+    assert out == "5:7\n8:9\nblock special file\nn\n"
+    assert "gone" in err
+    assert good("-p", "s", script="stat -c %u:%g a b", cwd=tmp_path) == "5:7\n8:9\n"
+
+
+def test_many_runs_at_once_lose_nothing(tmp_path: Path) -> None:
+    def script(number: int) -> str:
+        return f"for i in 1 2 3 4 5 6; do touch r{number}-$i; chown $i:{number} r{number}-$i; done"
+
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                started(
+                    [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script(number)],
+                    cwd=tmp_path,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            for number in range(1, 9)
+        ]
+        for each in runs:
+            assert (each.wait(PATIENCE), each.stderr and each.stderr.read()) == (0, "")
+    shown = good("-p", "s", script="stat -c '%n %u:%g' r*", cwd=tmp_path).split("\n")
+    assert shown[:-1] == [f"r{n}-{i} {i}:{n}" for n in range(1, 9) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "touch a; chown 5 a",
+        "touch a; exec busybox chown 5 a",
+        "mknod a c 1 3",
+        "mkdir a; chown 5 a",
+    ],
+)
+@pytest.mark.parametrize("flag", ["--no-shim", "-ps"])
+def test_records_know_where_their_files_are(tmp_path: Path, program: str, flag: str) -> None:
+    need("busybox", "busybox-static")
+    (tmp_path / "below").mkdir()
+    good("-p", "s", flag, script=f"cd below; {program}", cwd=tmp_path)
+    with State.open(tmp_path / "s") as state:
+        assert [record.path for record in state] == [str(tmp_path / "below/a")]
+
+
+def test_an_archive_unpacked_elsewhere_is_found(tmp_path: Path) -> None:
+    tree, there = tmp_path / "tree", tmp_path / "there"
+    (tree / "a/b").mkdir(parents=True)
+    there.mkdir()
+    for number in range(20):
+        (tree / f"a/b/{number}").touch()
+    good("-p", "t", script="chown -R 5:5 tree; tar cf t.tar -C tree .", cwd=tmp_path)
+    good("-p", "s", script=f"cd /; tar xpf {tmp_path}/t.tar -C {there}", cwd=tmp_path)
+    with State.open(tmp_path / "s") as state:
+        paths = {record.path for record in state}
+    expected = {str(path) for path in there.rglob("*")} | {str(there)}
+    assert paths == expected
+
+
+# ---- kills ----
+
+
+class Changer:
+    """A run of programs/changer.c, and the changes that it was told were done."""
+
+    def __init__(self, process: subprocess.Popen[str], prefix: str) -> None:
+        assert process.stdout
+        self._process = process
+        self._out = process.stdout.fileno()
+        self.prefix = prefix
+        pid = int(read_line(self._out))
+        self._target, self._supervisor = Watched(pid), Watched(parent_of(pid))
+        self.told: list[tuple[int, str, int]] = []
+        self._rest = b""
+
+    def _more(self) -> bool:
+        piece = os.read(self._out, 65536)
+        lines = (self._rest + piece).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            file, what, value = line.split()
+            self.told.append((int(file), what.decode(), int(value)))
+        return bool(piece)
+
+    def read(self, count: int) -> None:
+        while len(self.told) < count and self._more():
+            pass
+
+    def kill(self, what: str) -> None:
+        if what != "target":
+            self._supervisor.kill()
+        if what != "supervisor":
+            self._process.kill()
+            self._target.kill()
+
+    def end(self) -> None:
+        self._target.kill()
+        while self._more():
+            pass
+        assert self._supervisor.ended()
+        self._target.close()
+        self._supervisor.close()
+
+
+FILES = 12
+
+
+def expect(known: dict[int, dict[str, int]], told: list[tuple[int, str, int]]) -> None:
+    for file, what, value in told:
+        if what == "device":
+            known[file] = {}
+        if what in ("uid", "gid") and known[file].get("mode", 0) & 0o6000:
+            known[file].pop("mode")  # which bits stay is another test's
+        known[file][what] = value
+
+
+def differences(
+    state: State, known: dict[int, dict[str, int]], root: Path, prefix: str
+) -> list[str]:
+    wrong = []
+    for file, expected in known.items():
+        name = f"{prefix}/f{file}"
+        if not (root / name).exists():
+            wrong.append(f"{name}: is missing")
+            continue
+        record = state.lookup_path(root / name)
+        shown: dict[str, int | None] = {"mode": stat.S_IMODE((root / name).lstat().st_mode)}
+        if record is not None:
+            value = record.xattrs.get("trusted.value")
+            shown = {
+                "uid": record.uid,
+                "gid": record.gid,
+                "mode": shown["mode"] if record.mode is None else record.mode,
+                "device": os.minor(record.rdev) if record.kind else None,
+                "xattr": int(value) if value else None,
+            }
+        wrong += [
+            f"{name}: {what}: {shown.get(what)} instead of {value}"
+            for what, value in expected.items()
+            if shown.get(what) != value
+        ]
+    return wrong
+
+
+@pytest.mark.parametrize(("seed", "shim"), [(n, n % 2 == 0) for n in range(8)])
+def test_no_kill_loses_what_was_answered(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, shim: bool
+) -> None:
+    root = tmp_path_factory.mktemp("kills")
+    source = Path(__file__).parent / "programs/changer.c"
+    program = compile_c(root, "changer", source.read_text())
+    dice = random.Random(seed)
+    known: dict[str, dict[int, dict[str, int]]] = {}
+    for prefix in ("one", "two"):
+        (root / prefix).mkdir()
+        known[prefix] = {file: {} for file in range(FILES)}
+        for file in range(FILES):
+            (root / f"{prefix}/f{file}").touch()
+    options = ["-p", "s"] if shim else ["-p", "s", "--no-shim"]
+    for _ in range(40):
+        for prefix, files in known.items():
+            for file in range(FILES):
+                if not (root / f"{prefix}/f{file}").exists():
+                    (root / f"{prefix}/f{file}").touch()
+                    files[file] = {}
+        with ExitStack() as stack:
+            runs: list[Changer] = []
+            for prefix in ("one", "two")[: dice.choice((1, 2))]:
+                arguments = [str(dice.randrange(1 << 30)), prefix, str(FILES)]
+                process = stack.enter_context(
+                    started(
+                        [FAKEROOT_SC, *options, "--", program, *arguments],
+                        cwd=root,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        stdin=subprocess.DEVNULL,
+                    )
+                )
+                runs.append(Changer(process, prefix))
+            for changer in runs:
+                changer.read(dice.randrange(60))
+            for changer in runs:
+                changer.kill(dice.choice(("supervisor", "all", "all", "target")))
+            for changer in runs:
+                changer.end()
+        with State.open(root / "s") as state:
+            for changer in runs:
+                # The last one may be done and not told.
+                assert_kept(state, known[changer.prefix], changer, root)
+
+
+def assert_kept(
+    state: State, known: dict[int, dict[str, int]], changer: Changer, root: Path
+) -> None:
+    expect(known, changer.told)
+    last = None
+    wrong = differences(state, known, root, changer.prefix)
+    files = {line.split(":")[0] for line in wrong}
+    assert len(files) <= 1, wrong
+    if files:
+        last = int(files.pop().rpartition("f")[2])
+        # As it is now is what counts from here on.
+        known[last] = {}
+
+
+# ---- what cannot be used ----
+
+
+def damage_header(path: Path) -> None:
+    path.write_bytes(b"not SQLite at all" * 100)
+
+
+def damage_pages(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[4096:] = bytes(len(raw) - 4096)
+    path.write_bytes(raw)
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def pragma(text: str) -> Any:
+    return lambda path: execute(path, f"PRAGMA {text}")
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def another_program(path: Path) -> None:
+    path.unlink()
+    execute(path, "CREATE TABLE theirs (a)")
+
+
+def drop_a_table(path: Path) -> None:
+    execute(path, "DROP TABLE xattrs")
+
+
+def spoil_a_row(path: Path) -> None:
+    execute(path, "UPDATE inodes SET uid = 'five'", "UPDATE meta SET value = 77")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (damage_header, "no SQLite file"),
+        (damage_pages, "damaged"),
+        (truncate, "damaged"),
+        (pragma("user_version = 99"), "version 99"),
+        (pragma("application_id = 7"), "another program's"),
+        (another_program, "another program's"),
+        (drop_a_table, "tables are missing"),
+        (spoil_a_row, "damaged: a row"),
+    ],
+)
+def test_what_is_no_state_is_refused_and_left_alone(kept: Path, harm: Any, said: str) -> None:
+    harm(kept / "s")
+    before = (kept / "s").read_bytes()
+    text = refusal("-p", "s", cwd=kept)
+    assert text.startswith("fakeroot-sc: ")
+    assert said in text
+    assert (kept / "s").read_bytes() == before
+    with pytest.raises(StateError, match=said.replace("(", ".")):
+        State.open(kept / "s")
+
+
+def test_a_file_that_cannot_be_written_to_is_refused(kept: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write to everything")
+    (kept / "s").chmod(0o400)
+    assert "Permission denied" in refusal("-p", "s", cwd=kept)
+    (kept / "s").chmod(0o600)
+    (kept / "s-live").unlink()
+    kept.chmod(0o500)
+    try:
+        assert "s-live: cannot be opened: Permission denied" in refusal("-p", "s", cwd=kept)
+        assert "cannot be opened" in refusal("-p", "new", cwd=kept)
+    finally:
+        kept.chmod(0o700)
+    assert "cannot be opened" in refusal("-p", "no/such/directory", cwd=kept)
+    assert "is a directory" in refusal("-p", ".", cwd=kept)
+
+
+def test_a_damaged_memory_is_refused(kept: Path) -> None:
+    live = kept / "s-live"
+    live.write_bytes(b"some other file")
+    assert "not what a fakeroot-sc has left" in refusal("-p", "s", cwd=kept)
+    assert live.read_bytes() == b"some other file"
+    live.unlink()
+    assert good("-p", "s", script="stat -c %u f", cwd=kept) == "5\n"
+    os.truncate(live, 4096 * 80)
+    assert "not what a fakeroot-sc has left" in refusal("-p", "s", cwd=kept)
+    live.unlink()
+    live.mkdir()
+    assert "cannot be opened: Is a directory" in refusal("-p", "s", cwd=kept)
+
+
+def test_an_earlier_copy_of_the_file_counts_as_it_is(kept: Path) -> None:
+    shutil.copy(kept / "s", kept / "earlier")
+    good("-p", "s", script="chown 6 f; chown 7 g", cwd=kept)
+    shutil.copy(kept / "earlier", kept / "s")
+    assert good("-p", "s", script="stat -c %u f g", cwd=kept) == "5\n0\n"
+    (kept / "s").unlink()
+    assert good("-p", "s", script="stat -c %u f g", cwd=kept) == "0\n0\n"
+
+
+def kill_a_run(directory: Path, script: str) -> None:
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", f"{script}; echo $$; exec sleep 100"],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        pid = int(read_line(process.stdout.fileno()))
+        target, supervisor = Watched(pid), Watched(parent_of(pid))
+        for each in (supervisor, target):
+            each.kill(signal.SIGKILL)
+            assert each.ended()
+            each.close()
+
+
+def test_changes_of_a_killed_run_are_never_given_to_another_file(kept: Path) -> None:
+    shutil.copy(kept / "s", kept / "earlier")
+    kill_a_run(kept, "chown 6 f")
+    shutil.copy(kept / "s", kept / "later")
+    good("-p", "later", script="chown 8 f", cwd=kept)
+    (kept / "s").rename(kept / "aside")
+    shutil.copy(kept / "later", kept / "s")
+    assert "was replaced, but" in refusal("-p", "s", cwd=kept)
+    (kept / "s").unlink()
+    assert "was removed, but" in refusal("-p", "s", cwd=kept)
+    (kept / "aside").rename(kept / "s")
+    assert good("-p", "s", script="stat -c %u f", cwd=kept) == "6\n"
+
+
+def test_runs_that_differ_in_their_rules_are_kept_apart(kept: Path) -> None:
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"],
+        cwd=kept,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout
+        read_line(first.stdout.fileno())
+        assert "differ from this one in -u" in refusal("-u", "-p", "s", cwd=kept)
+        first.communicate("go\n", PATIENCE)
+    assert good("-u", "-p", "s", script="stat -c %u f", cwd=kept) == "5\n"
+
+
+def test_a_state_is_not_opened_inside_of_a_run(kept: Path) -> None:
+    done = run("-p", "s", script=f"{FAKEROOT_SC} -p s -- true", cwd=kept)
+    assert (done.returncode, "not inside of another run" in done.stderr) == (125, True)
+
+
+@pytest.mark.parametrize("option", ["-i", "-s"])
+def test_a_state_and_a_save_file_do_not_go_together(kept: Path, option: str) -> None:
+    assert "not together with" in refusal("-p", "s", option, "x", cwd=kept, status=2)
+    assert refusal("-p", "", cwd=kept, status=2).startswith("fakeroot-sc: -p: needs the name")
+
+
+def test_a_limit_of_file_sizes_is_told(kept: Path) -> None:
+    script = f"ulimit -f 64; exec {FAKEROOT_SC} -p new -- echo ran"
+    done = bare(["bash", "-c", script], cwd=kept)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "no room for it: File too large" in done.stderr
+
+
+@pytest.mark.root
+def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk])
+    if mounted.returncode:
+        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
+    try:
+        good("-p", "disk/s", script="touch a b c; chown 5 a", cwd=tmp_path)
+        fill = "dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null || true"
+        done = run("-p", "disk/s", script=f"{fill}; chown 6 a; chown 7 b", cwd=tmp_path)
+        assert done.returncode == 125
+        assert "disk is full" in done.stderr
+        assert "s-live" in done.stderr
+        (disk / "fill").unlink()
+        assert good("-p", "disk/s", script="stat -c %u a b", cwd=tmp_path) == "6\n7\n"
+        with State.open(disk / "s") as state:
+            assert {record.uid for record in state} == {6, 7}
+        done = run("-p", "disk/t", script=fill, cwd=tmp_path)
+        (disk / "t-live").unlink()
+        assert "no room for it" in refusal("-p", "disk/t", cwd=tmp_path)
+    finally:
+        bare(["umount", disk])
+
+
+@pytest.mark.root
+def test_a_growing_memory_on_a_full_disk_answers_no_space(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk])
+    if mounted.returncode:
+        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
+    try:
+        many = "mkdir many; cd many; seq 1 60000 | xargs touch; chown -R 5 . 2>../errors; echo $?"
+        done = run("-p", "disk/s", script=many, cwd=tmp_path)
+        assert "No space left on device" in (tmp_path / "errors").read_text()
+        assert done.returncode == 125
+        assert "disk is full" in refusal("-p", "disk/s", cwd=tmp_path)
+        assert bare(["mount", "-o", "remount,size=40m", disk]).returncode == 0
+        owned = run("-p", "disk/s", script="find many -uid 5 | wc -l", cwd=tmp_path)
+        assert int(owned.stdout) > 20000
+        failed = len((tmp_path / "errors").read_text().splitlines())
+        assert int(owned.stdout) + failed == 60001
+    finally:
+        bare(["umount", disk])
+
+
+def test_runs_from_python_use_a_state(tmp_path: Path) -> None:
+    made = fakeroot_sc.run(["sh", "-c", "touch f; chown 5 f"], state=tmp_path / "s", cwd=tmp_path)
+    assert made.returncode == 0
+    with State.open(tmp_path / "s") as state:
+        # The state may be open while it is used.
+        fakeroot_sc.run(["chown", "6", "f"], state=tmp_path / "s", cwd=tmp_path, check=True)
+        record = state.lookup_path(tmp_path / "f")
+        assert record is not None
+        assert record.uid == 6
+        state.change(tmp_path / "f", gid=9)
+        shown = fakeroot_sc.run(
+            ["stat", "-c", "%u:%g", "f"],
+            state=tmp_path / "s",
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    assert shown.stdout == "6:9\n"
