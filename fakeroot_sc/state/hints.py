@@ -12,10 +12,10 @@ _NOT_FILES = (b"/proc", b"/sys", b"/dev")
 
 
 def find_paths(
-    places: Iterable[bytes], wanted: set[tuple[int, int]]
+    places: Iterable[bytes], wanted: set[tuple[int, int]], *, bounded: bool = True
 ) -> dict[tuple[int, int], bytes]:
     """The paths of files by (dev, ino), as signed numbers, as far as they lie below the
-    places, files or directories, and are found soon enough."""
+    places, files or directories, and are found soon enough (or, not ``bounded``, at all)."""
     found: dict[tuple[int, int], bytes] = {}
     rest = set(wanted)
     devices = {dev for dev, _ in wanted}
@@ -26,7 +26,7 @@ def find_paths(
             if key in rest:
                 rest.discard(key)
                 found[key] = path
-            if not rest or left < 0:
+            if not rest or (bounded and left < 0):
                 return found
     return found
 

@@ -1,0 +1,1 @@
+"""Archives, written straight from a tree and what is remembered of it."""

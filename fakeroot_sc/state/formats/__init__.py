@@ -1,0 +1,57 @@
+"""The formats of other programs that hold what is remembered, by name."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import attrs
+
+from fakeroot_sc.state.errors import StateError
+
+
+@attrs.frozen
+class Format:
+    """A format: the name that users give, and what its module can do.
+
+    ``writes``: has ``write(entries, out)``; ``reads``: has ``read(file, name)``, which gives
+    Listed to be bound to a tree, or, with ``by_inode``, records of files of this machine;
+    ``archive``: holds the files themselves.
+    """
+
+    name: str
+    module: str
+    about: str
+    writes: bool = True
+    reads: bool = True
+    by_inode: bool = False
+    archive: bool = False
+
+    def load(self) -> ModuleType:
+        """The module, imported on first use."""
+        room = "archives" if self.archive else "formats"
+        return importlib.import_module(f"fakeroot_sc.state.{room}.{self.module}")
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("mtree", "mtree", "mtree(5), as of bsdtar"),
+        Format("tar", "tar", "tar archive, POSIX pax with attributes", archive=True),
+        Format("cpio", "cpio", "cpio archive, newc", archive=True),
+        Format("json", "json_records", "one JSON document, loses nothing"),
+        Format("makedevs", "makedevs", "device table of makedevs and genext2fs"),
+        Format("squashfs-pseudo", "squashfs_pseudo", "pseudo file of mksquashfs -pf"),
+        Format("tmpfiles", "tmpfiles", "tmpfiles.d(5) of systemd"),
+        Format("fakeroot", "fakeroot_text", "save file of fakeroot -s", by_inode=True),
+        Format("pseudo", "pseudo_db", "files.db of pseudo", writes=False, by_inode=True),
+    )
+}
+
+
+def find(name: str) -> Format:
+    """The format of a name.  Raises StateError with the names there are."""
+    found = FORMATS.get(name)
+    if found is None:
+        raise StateError(f"format {name}: not one of {', '.join(FORMATS)}")
+    return found

@@ -1,0 +1,180 @@
+"""The commands that change a state: prune, repair, merge."""
+
+from __future__ import annotations
+
+import os
+import stat
+from argparse import Namespace
+from collections import Counter
+
+import attrs
+
+from fakeroot_sc.state import hints, shown
+from fakeroot_sc.state.errors import StateError
+from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.record import InodeRecord
+from fakeroot_sc.state.store import State
+from fakeroot_sc.statetool.looking import COLUMNS, row
+from fakeroot_sc.statetool.output import Output, described
+
+
+def _look(path: str | None) -> Look | None:
+    if path is None:
+        return None
+    try:
+        return look(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_there(record: InodeRecord) -> bool:
+    seen = _look(record.path)
+    return seen is not None and shown.is_of(record, seen)
+
+
+def _mounted_devices(records: list[InodeRecord]) -> set[int]:
+    """The devices on which a record's path, or a directory above it, lies now."""
+    devices = set()
+    for directory in {os.path.dirname(record.path) for record in records if record.path}:
+        at = directory
+        while (seen := _look(at)) is None and at not in ("/", ""):
+            at = os.path.dirname(at)
+        if seen is not None:
+            devices.add(seen.identity.dev)
+    return devices
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _find(records: list[InodeRecord], roots: list[str]) -> dict[tuple[int, int], str]:
+    """Where files are now that are not where they were, below some directories."""
+    wanted = {(_signed(each.identity.dev), _signed(each.identity.ino)) for each in records}
+    found = hints.find_paths(map(os.fsencode, roots), wanted, bounded=False)
+    return {(dev % 2**64, ino % 2**64): os.fsdecode(path) for (dev, ino), path in found.items()}
+
+
+def prune(options: Namespace, output: Output) -> int:
+    """Forgets files that are not there any more."""
+    with State.open(options.file, create=False) as state, state.transaction():
+        records = list(output.progress(state, "looking at files", len(state)))
+        gone = [record for record in records if not _is_there(record)]
+        devices = _mounted_devices(records) | {look(root).identity.dev for root in options.root}
+        roots = options.root or sorted(
+            {os.path.dirname(record.path) for record in gone if record.path}
+        )
+        places = _find(gone, roots)
+        removed, kept = [], 0
+        for record in gone:
+            place = places.get((record.identity.dev, record.identity.ino))
+            moved = attrs.evolve(record, path=place) if place is not None else None
+            if moved is not None and _is_there(moved):
+                if not options.dry_run:
+                    state.put(moved)
+            elif record.identity.dev not in devices or (not record.path and not options.root):
+                kept += 1
+            else:
+                removed.append(record)
+        if not options.dry_run:
+            for record in removed:
+                state.remove(record.identity)
+    output.table(COLUMNS, map(row, removed), [described(record) for record in removed])
+    verb = "would be forgotten" if options.dry_run else "forgotten"
+    output.say(f"{len(removed)} of {len(records)} records {verb}")
+    if kept:
+        output.warn(
+            f"{kept} records are kept: nobody knows where their files were, or that file system "
+            "is not mounted; --root DIRECTORY says where to look for all"
+        )
+    return 0
+
+
+def _old_root(records: list[InodeRecord], root: str) -> str:
+    """Where the tree was: the directory whose files' paths lead to files of the new one."""
+    votes: Counter[str] = Counter()
+    for record in records[:20000]:
+        path = record.path or ""
+        at = path
+        while at not in ("/", ""):
+            at = os.path.dirname(at)
+            rest = os.path.relpath(path, at)
+            if os.path.lexists(os.path.join(root, rest)):
+                votes[at] += 1
+    if not votes:
+        raise StateError(
+            f"{root}: no file of the state's paths is there: --was DIRECTORY says where the tree "
+            "was"
+        )
+    best = max(votes.values())
+    # The nearest one: above it names might agree by chance.
+    return max((at for at, count in votes.items() if count == best), key=len)
+
+
+def repair(options: Namespace, output: Output) -> int:
+    """Binds records to the files that have their paths in a tree that was copied or moved."""
+    root = os.path.realpath(options.root)
+    if not os.path.isdir(root):
+        raise StateError(f"{options.root}: no such directory")
+    changed: list[InodeRecord] = []
+    missing: list[InodeRecord] = []
+    with State.open(options.file, create=False) as state, state.transaction():
+        records = list(state)
+        was = options.was or _old_root(records, root)
+        for record in output.progress(records, "looking at files", len(records)):
+            if record.path is None:
+                continue
+            rest = os.path.relpath(record.path, was)
+            if rest.startswith("../"):
+                continue
+            place = root if rest == "." else os.path.join(root, rest)
+            seen = _look(place)
+            if seen is None or (record.kind is not None and not stat.S_ISREG(seen.mode)):
+                missing.append(record)
+                continue
+            if shown.is_of(record, seen) and record.path == place:
+                continue
+            bound = attrs.evolve(record, identity=seen.identity, path=place)
+            changed.append(bound)
+            if not options.dry_run and not _is_there(record):
+                state.remove(record.identity)
+        if not options.dry_run:
+            state.put_many(changed)
+    data = {
+        "was": was,
+        "bound": [described(record) for record in changed],
+        "missing": [described(record) for record in missing],
+    }
+    output.table(COLUMNS, map(row, changed), data)
+    for record in missing:
+        output.warn(f"{record.path}: not in {options.root}, or of another type")
+    verb = "would be bound" if options.dry_run else "bound"
+    output.say(f"{len(changed)} records {verb} to files below {options.root}, formerly {was}")
+    return 1 if missing else 0
+
+
+def merge(options: Namespace, output: Output) -> int:
+    """Takes the records of other states over."""
+    taken: list[InodeRecord] = []
+    with State.open(options.file) as state, state.transaction():
+        for name in options.other:
+            if os.path.exists(name) and os.path.samefile(name, options.file):
+                raise StateError(f"{name}: is the state to merge into")
+            with State.open(name, create=False) as other:
+                for record in other:
+                    ours = state.last_change(record.identity)
+                    theirs = other.last_change(record.identity)
+                    older = (
+                        ours is not None
+                        and theirs is not None
+                        and (theirs.time or 0) <= (ours.time or 0)
+                    )
+                    if ours is not None and (
+                        options.prefer == "ours" or (options.prefer == "newer" and older)
+                    ):
+                        continue
+                    taken.append(record)
+        state.put_many(taken)
+    output.table(COLUMNS, map(row, taken), [described(record) for record in taken])
+    output.say(f"{len(taken)} records taken over")
+    return 0

@@ -1,0 +1,215 @@
+"""export and import: states in the words of other programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import attrs
+
+from fakeroot_sc.state import formats
+from fakeroot_sc.state.errors import StateError
+from fakeroot_sc.state.formats.listed import Listed
+from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.record import InodeRecord
+from fakeroot_sc.state.store import State
+from fakeroot_sc.state.tree import lookup_in, walk
+from fakeroot_sc.statetool.looking import open_to_read
+from fakeroot_sc.statetool.output import Output
+
+
+def source_date_epoch() -> int | None:
+    """Of the environment (reproducible-builds.org): no file is to be younger."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if text is None or text == "":
+        return None
+    if not text.isascii() or not text.isdecimal():
+        raise StateError(f"SOURCE_DATE_EPOCH: not a number of seconds: {text}")
+    return int(text)
+
+
+@contextmanager
+def _written(path: str | None) -> Iterator[BinaryIO]:
+    """The file to write, which appears whole or not at all; standard output without a path."""
+    if path is None or path == "-":
+        if sys.stdout.isatty():
+            raise StateError("standard output is a terminal: -o FILE says where to write")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    beside = os.path.join(os.path.dirname(os.path.abspath(path)), f".fsc-{os.urandom(6).hex()}")
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as out:
+                yield out
+            return
+        with open(beside, "xb", buffering=1 << 20) as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(beside, path)
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)
+
+
+def _own_files(state: str, out: str | None) -> set[tuple[int, int]]:
+    """The state is no part of the tree that it describes, nor is what is being written."""
+    found = set()
+    for path in (*(state + suffix for suffix in ("", "-live", "-wal", "-shm")), out):
+        try:
+            seen = look(path) if path else None
+        except OSError:
+            continue
+        if seen is not None:
+            found.add((seen.identity.dev, seen.identity.ino))
+    return found
+
+
+def export(options: Namespace, output: Output) -> int:
+    """Writes what a tree shows in another format."""
+    form = formats.find(options.format)
+    if not form.writes:
+        raise StateError(f"format {form.name}: can be imported only")
+    epoch = source_date_epoch()
+    with open_to_read(options.file) as state:
+        records = list(state)
+    module = form.load()
+    warnings: list[str] = []
+    with _written(options.output) as out:
+        entries = output.progress(
+            walk(
+                options.root,
+                lookup_in(records),
+                unknown_is_real=options.unknown_is_real,
+                leave_out=_own_files(options.file, options.output),
+            ),
+            "writing",
+        )
+        if form.archive:
+            warnings = module.write(entries, out, epoch=epoch)
+        else:
+            module.write(entries, out)
+    for warning in warnings[:20]:
+        output.warn(warning)
+    if len(warnings) > 20:
+        output.warn(f"and {len(warnings) - 20} more of the kind")
+    return 0
+
+
+@contextmanager
+def _read(path: str | None) -> Iterator[tuple[BinaryIO, str]]:
+    if path is None or path == "-":
+        yield sys.stdin.buffer, "standard input"
+        return
+    try:
+        with open(path, "rb") as file:
+            yield file, path
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}") from error
+
+
+def bring_in(options: Namespace, output: Output) -> int:
+    """Takes over what another format says of a tree."""
+    form = formats.find(options.format)
+    if not form.reads:
+        raise StateError(f"format {form.name}: can be exported only")
+    if form.name == "pseudo" and options.input in (None, "-"):
+        raise StateError("format pseudo: name the files.db")
+    module = form.load()
+    with _read(options.input) as (file, name):
+        told = list(output.progress(module.read(file, name), "reading"))
+    with State.open(options.file) as state, state.transaction():
+        if form.by_inode:
+            return _by_number(told, state, options, output)
+        return _by_path(told, state, options, output)
+
+
+def _by_path(told: list[Listed], state: State, options: Namespace, output: Output) -> int:
+    from fakeroot_sc.state.formats.bind import bind
+
+    def known(seen: Look) -> InodeRecord | None:
+        return state.lookup(seen.identity)
+
+    bound = bind(told, options.root, known=known)
+    state.put_many(bound.records)
+    for path in bound.missing:
+        output.warn(f"{path or '.'}: is not in {options.root}")
+    for path in bound.unfit:
+        output.warn(f"{path}: is something else in {options.root} than was listed")
+    _report(output, bound.records, bound.missing, bound.unfit, bound.linked)
+    return 1 if bound.missing or bound.unfit else 0
+
+
+def _by_number(told: list[InodeRecord], state: State, options: Namespace, output: Output) -> int:
+    """Files keep their numbers where they are; the tree gives them birth times and paths."""
+    lookup = lookup_in(told)
+    records: dict[tuple[int, int], InodeRecord] = {}
+    for entry in output.progress(walk(options.root, lookup), "looking at files"):
+        seen = look(entry.real)
+        record = lookup(seen)
+        if record is None:
+            continue
+        mode = record.mode
+        if record.kind is None and mode == (seen.mode & 0o7777):
+            mode = None
+        records[entry.identity.dev, entry.identity.ino] = attrs.evolve(
+            record,
+            identity=seen.identity,
+            path=os.path.abspath(entry.real),
+            mode=mode,
+            uid=record.uid or None,
+            gid=record.gid or None,
+        )
+    others = [
+        record
+        for record in told
+        if (record.identity.dev, record.identity.ino) not in records and not shown_nothing(record)
+    ]
+    found = list(records.values())
+    state.put_many([*found, *(others if options.all else [])])
+    missing = [] if options.all else [_name(record) for record in others]
+    for name in missing[:20]:
+        output.warn(f"{name}: is not in {options.root}; --all takes such records over, too")
+    if len(missing) > 20:
+        output.warn(f"and {len(missing) - 20} more of the kind")
+    _report(output, found, missing, [], [])
+    return 1 if missing else 0
+
+
+def shown_nothing(record: InodeRecord) -> bool:
+    """Whether a record that has all fields says what an unknown file shows anyway."""
+    return not record.uid and not record.gid and record.kind is None and not record.xattrs
+
+
+def _name(record: InodeRecord) -> str:
+    return record.path or f"inode {record.identity.ino}"
+
+
+def _report(
+    output: Output,
+    records: list[InodeRecord],
+    missing: list[str],
+    unfit: list[str],
+    linked: list[str],
+) -> None:
+    kept = [record for record in records if not record.shows_nothing()]
+    data = {
+        "records": len(kept),
+        "files": len(records),
+        "missing": missing,
+        "unfit": unfit,
+        "linked": linked,
+    }
+    if output.as_json:
+        output.table((), (), data)
+        return
+    output.say(f"{len(records)} files found, {len(kept)} records")
+    if linked:
+        output.say(f"{len(linked)} names made links of one file again")

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``fakeroot-sc-state``: looking at states, mending them, bringing them together."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import FAKEROOT_SC, bare
+
+from fakeroot_sc import State
+
+STATE = str(Path(FAKEROOT_SC).with_name("fakeroot-sc-state"))
+
+
+def tool(*arguments: object, cwd: Path, status: int = 0) -> str:
+    done = bare([STATE, *(str(each) for each in arguments)], cwd=cwd)
+    assert done.returncode == status, done
+    assert "Traceback" not in done.stderr
+    return str(done.stdout)
+
+
+def data(*arguments: object, cwd: Path, status: int = 0) -> Any:
+    return json.loads(tool(*arguments, "--json", cwd=cwd, status=status))
+
+
+def fake(script: str, cwd: Path, name: str = "s") -> str:
+    done = bare([FAKEROOT_SC, "-p", name, "--", "sh", "-euc", script], cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return str(done.stdout)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    fake("mkdir root; cd root; touch a b c; chown 5 a; chown 6:7 b; mknod n c 1 3", tmp_path)
+    return tmp_path
+
+
+def test_show_tells_all_records_or_those_of_paths(made: Path) -> None:
+    lines = tool("show", "s", cwd=made).splitlines()
+    assert lines[0].split() == ["PATH", "FILE", "UID", "GID", "MODE", "DEVICE", "XATTRS"]
+    assert len(lines) == 4
+    assert "char 1,3" in lines[3]
+    shown = data("show", "s", "root/b", cwd=made)
+    assert [(one["uid"], one["gid"], one["path"]) for one in shown] == [
+        (6, 7, str(made / "root/b"))
+    ]
+    assert data("show", "s", "root/c", cwd=made, status=1) == []
+    tool("show", "s", "root/none", cwd=made, status=2)
+    tool("show", "none", cwd=made, status=2)
+
+
+def test_show_tells_what_a_killed_or_running_run_has_changed(made: Path) -> None:
+    with State.open(made / "s"):
+        fake("chown 9 root/c", made)
+        assert {one["uid"] for one in data("show", "s", cwd=made)} == {5, 6, 9, None}
+
+
+def test_a_copy_that_is_read_only_is_shown(made: Path) -> None:
+    copy = made / "copy"
+    copy.mkdir()
+    shutil.copy(made / "s", copy / "s")
+    (copy / "s").chmod(0o400)
+    copy.chmod(0o500)
+    try:
+        assert len(data("show", copy / "s", cwd=made)) == 3
+    finally:
+        copy.chmod(0o700)
+
+
+def test_explain_tells_what_is_faked_and_what_is_real(made: Path) -> None:
+    told = data("explain", "s", "root/n", cwd=made)
+    shows = {one["what"]: one for one in told["shows"]}
+    assert shows["type"]["shown"] == "char 1,3"
+    assert shows["type"]["real"] == "-"
+    assert shows["owner"] == {
+        "what": "owner",
+        "shown": "0",
+        "real": str(os.geteuid()),
+        "from": "default",
+    }
+    assert told["program"] == "sh"
+    assert told["changed"] > 0
+    text = tool("explain", "s", "root/a", cwd=made)
+    assert "by a run of sh" in text
+    assert "nothing is remembered" in tool("explain", "s", "root/c", cwd=made)
+
+
+def test_diff_tells_what_differs_as_its_status_does(made: Path) -> None:
+    shutil.copy(made / "s", made / "t")
+    assert tool("diff", "s", "t", cwd=made) == ""
+    fake("chown 8 root/a; chown 0:0 root/b; chown 4 root/c", made, "t")
+    told = data("diff", "s", "t", cwd=made, status=1)
+    assert len(told) == 3
+    lines = tool("diff", "s", "t", cwd=made, status=1).splitlines()[1:]
+    assert sorted(line[0] for line in lines) == ["+", "+", "-", "-"]
+
+
+def test_diff_compares_trees_of_different_machines_by_path(made: Path) -> None:
+    shutil.copytree(made / "root", made / "old")
+    shutil.rmtree(made / "root")
+    shutil.move(made / "old", made / "root")
+    fake("cd root; chown 5 a; chown 6:7 b; rm n; mknod n c 1 3", made, "t")
+    assert data("diff", "s", "t", cwd=made, status=1)
+    assert data("diff", "--by-path", "s", "t", cwd=made) == []
+
+
+def test_verify_finds_what_is_not_there_any_more(made: Path) -> None:
+    told = data("verify", "s", "root", cwd=made)
+    assert (told["records"], told["found"], told["trouble"]) == (3, 3, [])
+    (made / "root/a").rename(made / "root/moved")
+    (made / "root/b").unlink()
+    (made / "root/b").touch()
+    (made / "root/n").unlink()
+    told = data("verify", "s", "root", cwd=made, status=1)
+    what = {Path(one["path"]).name: one["what"] for one in told["trouble"]}
+    assert "was at" in what["moved"]
+    assert "not in the tree" in what["n"]
+    assert "b" in what
+
+
+def test_prune_forgets_files_that_are_gone_and_finds_moved_ones(made: Path) -> None:
+    (made / "root/a").rename(made / "root/moved")
+    (made / "root/b").unlink()
+    told = data("prune", "s", "--dry-run", cwd=made)
+    assert [Path(one["path"]).name for one in told] == ["b"]
+    assert len(data("show", "s", cwd=made)) == 3
+    tool("prune", "s", cwd=made)
+    left = {one["path"] for one in data("show", "s", cwd=made)}
+    assert left == {str(made / "root/moved"), str(made / "root/n")}
+    assert fake("stat -c %u root/moved", made) == "5\n"
+
+
+@pytest.mark.parametrize("was", [[], ["--was"]])
+def test_repair_binds_records_to_a_copy(made: Path, was: list[str]) -> None:
+    shutil.copytree(made / "root", made / "elsewhere/copy")
+    shutil.rmtree(made / "root")
+    options = [*was, str(made / "root")] if was else []
+    told = data("repair", "s", "elsewhere/copy", *options, "--dry-run", cwd=made)
+    assert len(told["bound"]) == 3
+    assert len(data("verify", "s", "elsewhere/copy", cwd=made, status=1)["trouble"]) == 3
+    tool("repair", "s", "elsewhere/copy", *options, cwd=made)
+    assert data("verify", "s", "elsewhere/copy", cwd=made)["found"] == 3
+    shown = fake("cd elsewhere/copy; stat -c '%n %u:%g %F' *", made)
+    assert shown.splitlines() == [
+        "a 5:0 regular empty file",
+        "b 6:7 regular empty file",
+        "c 0:0 regular empty file",
+        "n 0:0 character special file",
+    ]
+
+
+def test_repair_tells_what_the_copy_lacks(made: Path) -> None:
+    shutil.copytree(made / "root", made / "copy")
+    (made / "copy/a").unlink()
+    (made / "copy/n").unlink()
+    (made / "copy/n").mkdir()
+    told = data("repair", "s", "copy", "--was", made / "root", cwd=made, status=1)
+    assert sorted(Path(one["path"]).name for one in told["missing"]) == ["a", "n"]
+    assert len(data("show", "s", cwd=made)) == 4
+    (made / "empty").mkdir()
+    tool("repair", "s", "empty", cwd=made, status=2)
+
+
+def test_merge_takes_the_newer_records_unless_told_otherwise(made: Path) -> None:
+    shutil.copy(made / "s", made / "t")
+    fake("chown 50 root/a; chown 60 root/c", made, "t")
+    for prefer, owner in (("ours", 5), ("newer", 50)):
+        shutil.copy(made / "s", made / prefer)
+        tool("merge", prefer, "t", "--prefer", prefer, cwd=made)
+        assert fake("stat -c %u root/a root/c", made, prefer) == f"{owner}\n60\n"
+    fake("chown 51 root/a", made, "ours")
+    tool("merge", "ours", "s", "--prefer", "theirs", cwd=made)
+    assert fake("stat -c %u root/a root/c", made, "ours") == "5\n60\n"
+    tool("merge", "s", "s", cwd=made, status=2)
+    tool("merge", "new", "s", "t", cwd=made)
+    assert fake("stat -c %u root/a root/b", made, "new") == "50\n6\n"
+
+
+def test_wrong_use_is_told(made: Path) -> None:
+    for arguments in ([], ["show"], ["nonsense"], ["export", "s", "root"]):
+        tool(*arguments, cwd=made, status=2)
+    assert "export" in tool("--help", cwd=made)
+    for command in ("export", "import"):
+        done = bare(
+            [STATE, command, "s", "root", "x", "--format", "zip"][: 6 + (command != "export")],
+            cwd=made,
+        )
+        assert done.returncode == 2
+    broken = bare([STATE, "export", "s", "root", "--format", "pseudo"], cwd=made)
+    assert "imported only" in broken.stderr
+    epoch = {**os.environ, "SOURCE_DATE_EPOCH": "soon"}
+    broken = bare([STATE, "export", "s", "root", "--format", "tar"], cwd=made, env=epoch)
+    assert (broken.returncode, "SOURCE_DATE_EPOCH" in broken.stderr) == (2, True)
