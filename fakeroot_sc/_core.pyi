@@ -83,7 +83,8 @@ class Live:
     """
 
     def __init__(self, path: bytes, mode: int, session_pass: int) -> None:
-        """Opens or creates the file.  RuntimeError(stage of native/live.h, errno)."""
+        """Opens or creates the file; without a path the memory is private.
+        RuntimeError(stage of native/live.h, errno)."""
     @property
     def alone(self) -> bool:
         """Nobody else uses the file, and none can until share()."""
@@ -124,6 +125,17 @@ class Live:
         """Removes what the state file has not any more."""
     def drop_unchanged(self) -> None:
         """Forgets all that has not changed since the state file was written."""
+    def pack_tar(
+        self,
+        root: bytes,
+        out: int,
+        epoch: int | None,
+        unknown_is_real: bool,
+        leave_out: list[tuple[int, int]],
+        /,
+    ) -> tuple[int, str, bytes, int]:
+        """Writes a tree as a tar archive (native/pack.h): errno or 0, what failed of which
+        path, and the number of sockets left out."""
     def watch(self) -> None:
         """Notes from now on where files are changed."""
     def places(self) -> list[bytes]:

@@ -83,7 +83,7 @@ int session_allocate(int fd, size_t from, size_t bytes)
 	return -error;
 }
 
-static int create_memory(struct session *session)
+int session_create_memory(struct session *session)
 {
 	struct rlimit limit = raise_file_size();
 	session->memory = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
@@ -156,7 +156,7 @@ int session_create(struct session *session)
 	session->watch = epoll_create1(EPOLL_CLOEXEC);
 	if (session->watch < 0)
 		return -errno;
-	error = session->page ? 0 : create_memory(session);
+	error = session->page ? 0 : session_create_memory(session);
 	return error ? error : mounts_open(session);
 }
 

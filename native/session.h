@@ -95,6 +95,9 @@ void session_init(struct session *session);
 int session_create(struct session *session);
 void session_destroy(struct session *session);
 
+// Makes a memory of its own for a session. Returns 0 or -errno.
+int session_create_memory(struct session *session);
+
 // Maps the memory of a file, as much of it as this process may.
 int session_map(struct session *session, int fd);
 

@@ -60,9 +60,12 @@ def real_xattrs(path: bytes) -> dict[str, bytes]:
     return found
 
 
-def xattrs(record: InodeRecord | None, real: dict[str, bytes]) -> dict[str, bytes]:
+def xattrs(record: InodeRecord | None, real: dict[str, bytes], seen: Look) -> dict[str, bytes]:
     """The real attributes under those remembered, of which None takes one away."""
     if record is None or not record.xattrs:
         return real
     laid = {**real, **record.xattrs}
+    now = (seen.mtime, seen.size)
+    if stat.S_ISREG(seen.mode) and record.written is not None and record.written != now:
+        laid.pop("security.capability", None)
     return {name: value for name, value in laid.items() if value is not None}

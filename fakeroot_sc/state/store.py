@@ -11,6 +11,7 @@ from types import TracebackType
 
 import attrs
 
+from fakeroot_sc import _core
 from fakeroot_sc.state.database import Database, Row
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.kept import Kept
@@ -52,6 +53,13 @@ class Change:
     program: str | None
 
 
+def _written(raw: bytes | None) -> tuple[int, int] | None:
+    if not raw or len(raw) != 24:
+        return None
+    seconds, size, nanoseconds, _ = struct.unpack("=qQII", raw)
+    return seconds * 10**9 + nanoseconds, size
+
+
 def _text(raw: bytes | None) -> str | None:
     return None if raw is None else os.fsdecode(raw)
 
@@ -68,6 +76,7 @@ def record_of(row: Row) -> InodeRecord:
         rdev or 0,
         {os.fsdecode(name): value for name, value in xattrs or () if name[:1] != b"\1"},
         _text(path),
+        _written(dict(xattrs or ()).get(_MARK)),
     )
 
 
@@ -160,6 +169,22 @@ class State:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def memory(self) -> Iterator[_core.Live]:
+        """The records as the core has them."""
+        if self._kept is not None:
+            yield self._kept.live
+            return
+        live = _core.Live(b"", 0, 1)
+        try:
+            for rows in self._database.load():
+                live.load(rows, False)
+            yield live
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StateError(f"{self._database.path}: damaged: a row has {error}") from error
+        finally:
+            live.leave()
 
     @property
     def generation(self) -> int:

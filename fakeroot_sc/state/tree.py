@@ -127,6 +127,6 @@ def _entry(
         seen.identity,
         rdev,
         target,
-        shown.xattrs(record, shown.real_xattrs(real)),
+        shown.xattrs(record, shown.real_xattrs(real), seen),
         os.fsdecode(real),
     )

@@ -78,17 +78,29 @@ def export(options: Namespace, output: Output) -> int:
     if not form.writes:
         raise StateError(f"format {form.name}: can be imported only")
     epoch = source_date_epoch()
-    with open_to_read(options.file) as state:
-        records = list(state)
     module = form.load()
     warnings: list[str] = []
-    with _written(options.output) as out:
+    leave_out = _own_files(options.file, options.output)
+    with open_to_read(options.file) as state, _written(options.output) as out:
+        leave_out |= _own_files(options.file, out.name if out.name != "<stdout>" else None)
+        if form.name == "tar":
+            return _warn(
+                output,
+                module.write_tree(
+                    state,
+                    options.root,
+                    out,
+                    epoch=epoch,
+                    unknown_is_real=options.unknown_is_real,
+                    leave_out=sorted(leave_out),
+                ),
+            )
         entries = output.progress(
             walk(
                 options.root,
-                lookup_in(records),
+                lookup_in(list(state)),
                 unknown_is_real=options.unknown_is_real,
-                leave_out=_own_files(options.file, options.output),
+                leave_out=leave_out,
             ),
             "writing",
         )
@@ -96,6 +108,10 @@ def export(options: Namespace, output: Output) -> int:
             warnings = module.write(entries, out, epoch=epoch)
         else:
             module.write(entries, out)
+    return _warn(output, warnings)
+
+
+def _warn(output: Output, warnings: list[str]) -> int:
     for warning in warnings[:20]:
         output.warn(warning)
     if len(warnings) > 20:
