@@ -69,7 +69,7 @@ class Scratch:
         self.path = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=parent)
         self._made: dict[str, str] = {}
         self._elsewhere: list[str] = []
-        self._give(self.path)
+        self.give(self.path)
         self._log = open(os.path.join(self.path, "output"), "w+b")  # noqa: SIM115
         self._errors = open(os.path.join(self.path, "errors"), "w+b")  # noqa: SIM115
 
@@ -88,7 +88,7 @@ class Scratch:
         for path in (self.path, *self._elsewhere):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _give(self, path: str) -> None:
+    def give(self, path: str) -> None:
         if self.as_root:
             os.lchown(path, self.uid, self.uid)
 
@@ -161,7 +161,7 @@ class Scratch:
         path = os.path.join(self.path, name)
         if not os.path.isdir(path):
             os.makedirs(path)
-            self._give(path)
+            self.give(path)
         return path
 
     def memory_directory(self, name: str, size: int) -> str:
@@ -175,7 +175,7 @@ class Scratch:
             if _has_room(MEMORY, size):
                 self._made[name] = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=MEMORY)
                 self._elsewhere.append(self._made[name])
-                self._give(self._made[name])
+                self.give(self._made[name])
             else:
                 self._made[name] = self.directory(name)
         return self._made[name]
@@ -186,7 +186,7 @@ class Scratch:
         if not os.path.lexists(path):
             with open(path, "wb") as file:
                 file.write(b"x" * size)
-            self._give(path)
+            self.give(path)
         return path
 
     def text(self, name: str, text: str, mode: int = 0o644) -> str:
@@ -195,7 +195,7 @@ class Scratch:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, mode)
-        self._give(path)
+        self.give(path)
         return path
 
     def files(self, name: str, count: int) -> list[str]:

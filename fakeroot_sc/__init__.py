@@ -4,8 +4,8 @@ The Python interface: :func:`fakeroot_sc.run`, and :class:`fakeroot_sc.State` wi
 records.
 """
 
-from typing import TYPE_CHECKING
-
+# As typing has it, which alone takes as long as the interpreter's own start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fakeroot_sc.runner import run
     from fakeroot_sc.state.errors import StateError

@@ -343,7 +343,7 @@ def test_inside_of_another_run_they_are_refused(tmp_path: Path) -> None:
         script = f"{FAKEROOT_SC} {option} state touch ran"
         done = run(script=script, cwd=tmp_path)
         assert done.returncode == 125
-        assert done.stderr.startswith("fakeroot-sc: -i, -s: not inside of another run")
+        assert done.stderr.startswith("fakeroot-sc: -i, -s, -p: not inside of another run")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,11 +6,11 @@ Every run with ``--state`` imports this: it must import nothing that takes time.
 import errno
 import os
 import time
-from typing import TYPE_CHECKING
 
 from fakeroot_sc import _core
 from fakeroot_sc.state.errors import StateError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fakeroot_sc.state.database import Database
 
