@@ -90,7 +90,7 @@ class Live:
         """Nobody else uses the file, and none can until share()."""
     @property
     def changed(self) -> bool:
-        """Some record is not as in the state file."""
+        """Some record is not, or not yet, as in the state file."""
     @property
     def session_pass(self) -> int:
         """That of all runs that use the file."""

@@ -157,6 +157,7 @@ int durable_collect(struct session *session, bool whole, struct durable_rows *ro
 	SCOPED_LOCK held = lock_table(session);
 	*rows_ret = (struct durable_rows){.whole = whole || shared->removed_unknown,
 					  .epoch = shared->epoch};
+	atomic_store(&shared->writing, 1);
 	atomic_store(&shared->changed, 0);
 	shared->epoch++;
 	bool collected = collect_removed(session, rows_ret);
@@ -222,11 +223,13 @@ void durable_finish(struct session *session, const struct durable_rows *rows)
 		mark_row(session, &rows->changed[i], rows->epoch);
 	if (rows->whole)
 		session->page->shared.removed_unknown = 0;
+	atomic_store(&session->page->shared.writing, 0);
 }
 
 void durable_give_up(struct session *session)
 {
 	atomic_store(&session->page->shared.changed, 1);
+	atomic_store(&session->page->shared.writing, 0);
 }
 
 void durable_free(struct durable_rows *rows)

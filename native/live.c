@@ -179,6 +179,7 @@ static enum live_stage recover(struct session *session)
 	metadata_settle_all(session);
 	atomic_store(&session->page->retirements, 1);
 	atomic_store(&shared->changed, 1);
+	atomic_store(&shared->writing, 0);
 	return LIVE_NONE;
 }
 

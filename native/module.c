@@ -673,7 +673,8 @@ static PyObject *live_flag(PyObject *self, void *which)
 		return PyBool_FromLong(((struct live_object *)self)->alone);
 	case 'c':
 		metadata_settle_all(((struct live_object *)self)->session);
-		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) != 0);
+		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) ||
+				       atomic_load(&seen->page->shared.writing));
 	default:
 		return PyLong_FromUnsignedLongLong(seen->page->pass);
 	}

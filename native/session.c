@@ -206,8 +206,10 @@ static void take_over(struct session *session, pthread_mutex_t *mutex)
 	struct session_shared *shared = &session->page->shared;
 	if (mutex == &session->locks->table_writer && atomic_load(&shared->redo_valid))
 		session_put(session, &shared->redo);
-	if (mutex == &session->locks->committing)
+	if (mutex == &session->locks->committing) {
 		atomic_store(&shared->changed, 1);
+		atomic_store(&shared->writing, 0);
+	}
 	pthread_mutex_consistent(mutex);
 }
 

@@ -20,6 +20,8 @@
 // What all supervisors of one memory share: more than one if it is a file beside a state
 // file (live.h).
 struct session_shared {
+	uint32_t layout;            // LIVE_LAYOUT; where every version has it
+	uint32_t published;         // session_publish() has been here
 	_Atomic uint64_t allocated; // bytes of the memory that are there
 	_Atomic uint32_t settled;   // of pending.taken
 	_Atomic uint32_t type_records; // records that show another type than the real one
@@ -28,10 +30,9 @@ struct session_shared {
 	struct inode_record redo;
 	_Atomic uint32_t redo_valid;
 
-	uint32_t layout;        // LIVE_LAYOUT
-	uint32_t published;     // session_publish() has been here
 	uint32_t clean;         // its last user has left it whole
 	_Atomic uint32_t changed; // some record differs from the state file's, durable.h
+	_Atomic uint32_t writing; // or is being written there
 	uint32_t epoch;
 	uint32_t removed;       // block of a record that the state file has and the table has not
 	uint32_t removed_unknown; // there was no room for such a block
@@ -85,6 +86,7 @@ struct session_writable {
 
 _Static_assert(offsetof(struct session_page, root_tag) == 40, "the same for i386");
 _Static_assert(offsetof(struct session_page, mount_facts) == 72, "the same for i386");
+_Static_assert(offsetof(struct session_page, shared.layout) == 584, "the same for ever");
 _Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the rest is behind it");
 _Static_assert(sizeof(struct session_writable) % 4096 == 0, "it is mapped alone");
 

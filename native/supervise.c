@@ -20,6 +20,7 @@ struct life {
 	bool stopped;  // COMMAND is
 	uint32_t stops;
 	uint32_t told; // session->changes when session->ended was called
+	bool failed;   // it could not save: trying again at once is of no use
 };
 
 // Until COMMAND ends the supervisor stays in its process group: a parent in another
@@ -45,6 +46,7 @@ static void command_changed(struct life *life, int status)
 	leave_process_group();
 	int trouble = life->session->ended ? life->session->ended(life->session) : -1;
 	life->told = atomic_load(&life->session->changes);
+	life->failed = trouble >= 0;
 	if (trouble >= 0)
 		control_send(control, CONTROL_EXITED, trouble);
 	else if (WIFSIGNALED(status))
@@ -58,7 +60,10 @@ static void end(struct life *life)
 {
 	struct session *session = life->session;
 	metadata_settle(session);
-	if (session->ended && atomic_load(&session->changes) != life->told)
+	// Or a run that shared its memory was killed.
+	bool changed = session->durable && !life->failed &&
+		       atomic_load(&session->page->shared.changed);
+	if (session->ended && (changed || atomic_load(&session->changes) != life->told))
 		session->ended(session);
 	live_leave(session);
 }

@@ -422,6 +422,54 @@ def test_a_damaged_memory_is_refused(kept: Path) -> None:
     assert "cannot be opened: Is a directory" in refusal("-p", "s", cwd=kept)
 
 
+LAYOUT = 584
+"""Where the memory says which version's it is (native/session_page.h)."""
+
+
+def set_layout(live: Path, number: int) -> None:
+    with live.open("r+b") as file:
+        file.seek(LAYOUT)
+        file.write(number.to_bytes(4, "little"))
+
+
+def test_another_version_s_memory_is_used_only_if_nothing_is_lost(kept: Path) -> None:
+    set_layout(kept / "s-live", 99)
+    assert good("-p", "s", script="stat -c %u f", cwd=kept) == "5\n"
+    kill_a_run(kept, "chown 6 f")
+    set_layout(kept / "s-live", 99)
+    assert "another version" in refusal("-p", "s", cwd=kept)
+    set_layout(kept / "s-live", 1)
+    assert good("-p", "s", script="stat -c %u f", cwd=kept) == "6\n"
+
+
+def test_two_versions_do_not_use_a_memory_at_once(kept: Path) -> None:
+    with State.open(kept / "s"):
+        set_layout(kept / "s-live", 99)
+        assert "another version" in refusal("-p", "s", cwd=kept)
+        set_layout(kept / "s-live", 1)
+
+
+def test_a_killed_first_run_loses_nothing(tmp_path: Path) -> None:
+    kill_a_run(tmp_path, "touch f; chown 5 f")
+    (tmp_path / "s").chmod(0o640)
+    assert good("-p", "s", script="stat -c %u f", cwd=tmp_path) == "5\n"
+
+
+def test_what_a_killed_run_has_changed_is_written_by_those_that_go_on(kept: Path) -> None:
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"],
+        cwd=kept,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout
+        read_line(first.stdout.fileno())
+        kill_a_run(kept, "chown 6 f")
+        first.communicate("go\n", PATIENCE)
+    with closing(sqlite3.connect(kept / "s")) as database:
+        assert database.execute("SELECT uid FROM inodes").fetchall() == [(6,)]
+
+
 def test_an_earlier_copy_of_the_file_counts_as_it_is(kept: Path) -> None:
     shutil.copy(kept / "s", kept / "earlier")
     good("-p", "s", script="chown 6 f; chown 7 g", cwd=kept)
@@ -493,6 +541,11 @@ def test_a_limit_of_file_sizes_is_told(kept: Path) -> None:
     assert "no room for it: File too large" in done.stderr
 
 
+def wait_until_unused(live: Path) -> None:
+    """Supervisors end a moment after their commands."""
+    assert bare(["flock", "--wait", str(int(PATIENCE)), live, "true"]).returncode == 0
+
+
 @pytest.mark.root
 def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
@@ -507,6 +560,7 @@ def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
         assert done.returncode == 125
         assert "disk is full" in done.stderr
         assert "s-live" in done.stderr
+        wait_until_unused(disk / "s-live")
         (disk / "fill").unlink()
         assert good("-p", "disk/s", script="stat -c %u a b", cwd=tmp_path) == "6\n7\n"
         with State.open(disk / "s") as state:
@@ -530,6 +584,7 @@ def test_a_growing_memory_on_a_full_disk_answers_no_space(tmp_path: Path) -> Non
         done = run("-p", "disk/s", script=many, cwd=tmp_path)
         assert "No space left on device" in (tmp_path / "errors").read_text()
         assert done.returncode == 125
+        wait_until_unused(disk / "s-live")
         assert "disk is full" in refusal("-p", "disk/s", cwd=tmp_path)
         assert bare(["mount", "-o", "remount,size=40m", disk]).returncode == 0
         owned = run("-p", "disk/s", script="find many -uid 5 | wc -l", cwd=tmp_path)

@@ -7,8 +7,10 @@ import doctest
 import multiprocessing
 import os
 import random
+import re
 import signal
 import stat
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,22 @@ def test_a_killed_writer_leaves_whole_transactions(tmp_path: Path, seed: int) ->
             others = sum(1 for record in state if record.identity.dev == 2)
         assert others >= max(least, told // 3 + 1)
         least = others
+
+
+def test_the_examples_of_the_documentation_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = Path(__file__).parent.parent / "docs/state.rst"
+    blocks = document.read_text().split(".. code-block:: python\n")[1:]
+    examples = [textwrap.dedent(re.split(r"\n(?=\S)", block)[0]) for block in blocks]
+    assert examples
+    monkeypatch.chdir(tmp_path)
+    for name in ("etc/shadow", "bin/ping", "bin/mount"):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).touch()
+    for example in examples:
+        exec(compile(example, str(document), "exec"), {})
+    assert f"{tmp_path}/tree/etc/shadow 0 42" in capsys.readouterr().out
 
 
 def test_the_examples_hold(tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ class Database:
             for version in range(self._pragma("user_version") + 1, VERSION + 1):
                 for statement in _MIGRATIONS[version]:
                     self.connection.execute(statement)
+            if self.stamp == 0:
+                self.set_stamp(self.new_stamp())
             self.connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             self.connection.execute(f"PRAGMA user_version={VERSION}")
             self.connection.execute("COMMIT")

@@ -147,11 +147,11 @@ class Kept:
                 self._catch_up(now)
             self.live.stand(now, 0, standing or _NOWHERE, False)
             self._close_database()
+        self.commit()
         try:
             self.live.share()
         except OSError as error:
             raise StateError(f"{self.given}{LIVE_SUFFIX}: {error.strerror}") from error
-        self.commit()
 
     def _catch_up(self, stamp: int) -> None:
         """Who was writing to the file and the memory has been killed between the two."""
@@ -186,7 +186,9 @@ class Kept:
             return
         self.lock()
         try:
-            self._commit(program)
+            # Who was writing before may have written it all.
+            if self.live.changed:
+                self._commit(program)
         finally:
             self.live.end()
 
