@@ -411,6 +411,50 @@ static void test_a_link_to_a_free_node_is_busy(void)
 	free(table.base);
 }
 
+// Blocks.
+
+static void test_blocks_are_memory_among_the_records(void)
+{
+	enum { SIZE = 1 << 22, BLOCKS = 400 };
+	struct inode_table table = make_table(SIZE);
+	struct inode_record record;
+	static const size_t sizes[] = {1, 52, 53, 200, 4000, 65536 + 300, 131000};
+	uint32_t blocks[BLOCKS] = {0}, cursor = 0;
+	size_t most[BLOCKS] = {0}, visited = 0;
+
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < BLOCKS; i++) {
+			size_t wanted = sizes[random_below(i % 8 ? 4 : 7)], room = 0;
+
+			if (blocks[i] && random_below(2)) {
+				unsigned char *bytes = inode_table_block(&table, blocks[i], &room);
+
+				CHECK(room == most[i], "another size");
+				CHECK(bytes[0] == i % 251 && bytes[room - 1] == i % 251, "overwritten");
+				inode_table_free_block(&table, blocks[i]);
+				blocks[i] = 0;
+			}
+			put(&table, (uint64_t)i, 7);
+			if (blocks[i])
+				continue;
+			blocks[i] = inode_table_take_block(&table, wanted);
+			if (!blocks[i])
+				continue;
+			memset(inode_table_block(&table, blocks[i], &most[i]), i % 251, wanted);
+			CHECK(most[i] >= wanted, "too small");
+			memset(inode_table_block(&table, blocks[i], &room), i % 251, most[i]);
+		}
+	}
+	while (inode_table_next(&table, &cursor, &record))
+		visited++;
+	CHECK(visited == BLOCKS, "%zu records visited", visited);
+	CHECK(inode_table_repair(&table) == 0, "not whole");
+	CHECK(inode_table_take_block(&table, 1 << 18) == 0, "larger than any");
+	CHECK(!inode_table_block(&table, 0, most) && !inode_table_block(&table, UINT32_MAX, most),
+	      "no block there");
+	free(table.base);
+}
+
 // A writer killed after any of its stores.
 
 static int stores_left = -1; // before it dies; below 0: it lives on
@@ -466,12 +510,34 @@ static void check_next_writer(struct inode_table *table, struct model *model, st
 		check_key(table, ino, ino == act.ino ? act.generation : model->generation[ino]);
 }
 
+// Who comes alone makes it whole: the visit, the count and the next acts are right.
+static void check_repair(struct inode_table *table, const struct model *model, struct act act)
+{
+	size_t visited = 0, others = 0;
+	struct inode_record record;
+	uint32_t cursor = 0;
+
+	CHECK(inode_table_repair(table) == 0, "not repaired");
+	act_on_table(table, act);
+	for (uint64_t ino = 0; ino < MODEL_KEYS; ino++)
+		others += ino != act.ino && model->generation[ino];
+	while (inode_table_next(table, &cursor, &record)) {
+		uint32_t ino = (uint32_t)record.identity.ino;
+
+		CHECK(record.xattrs == (ino == act.ino ? act.generation : model->generation[ino]),
+		      "a lost record shows");
+		visited++;
+	}
+	CHECK(visited == others + (act.generation != 0), "%zu visited", visited);
+	CHECK(visited == inode_table_count(table), "miscounted");
+}
+
 static void test_a_writer_may_die_after_any_store(void)
 {
 	enum { SIZE = 1 << 16, ACTS = 600 };
 	struct inode_table table = make_table(SIZE);
 	struct model model = {0};
-	static unsigned char before[SIZE];
+	static unsigned char before[SIZE], dead[SIZE];
 	int deaths = 0;
 
 	for (int i = 0; i < ACTS; i++) {
@@ -487,6 +553,9 @@ static void test_a_writer_may_die_after_any_store(void)
 			if (!dies_in_act(&table, act, stores))
 				break;
 			check_after_death(&table, &model, act);
+			memcpy(dead, table.base, SIZE);
+			check_repair(&table, &model, act);
+			memcpy(table.base, dead, SIZE);
 			check_next_writer(&table, &model, act);
 			deaths++;
 		}
@@ -879,6 +948,7 @@ int main(void)
 	test_what_is_no_table_is_refused();
 	test_a_damaged_region_harms_no_reader();
 	test_a_link_to_a_free_node_is_busy();
+	test_blocks_are_memory_among_the_records();
 	test_a_writer_may_die_after_any_store();
 	test_a_writer_may_act_between_any_loads();
 	test_used_again_nodes_hide_nothing();
