@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import FAKEROOT_SC, bare
+from commands import FAKEROOT_SC, Terminal, bare
 
 from fakeroot_sc import State
 
@@ -52,6 +52,17 @@ def test_show_tells_all_records_or_those_of_paths(made: Path) -> None:
     assert data("show", "s", "root/c", cwd=made, status=1) == []
     tool("show", "s", "root/none", cwd=made, status=2)
     tool("show", "none", cwd=made, status=2)
+
+
+def test_a_terminal_gets_tables_and_progress(made: Path) -> None:
+    pytest.importorskip("rich", reason="rich is not installed (pip install fakeroot-sc[state])")
+    for command in (["show", "s"], ["verify", "s", "root"]):
+        path = [str(made / each) if each in ("s", "root") else each for each in command]
+        with Terminal([STATE, *path], {**os.environ, "TERM": "xterm", "COLUMNS": "300"}) as shown:
+            text = shown.rest()
+            assert shown.status() == 0
+        assert "Traceback" not in text
+        assert ("char 1,3" if command[0] == "show" else "3 of 3 records") in text
 
 
 def test_show_tells_what_a_killed_or_running_run_has_changed(made: Path) -> None:
