@@ -6,7 +6,9 @@ import argparse
 import os
 import shutil
 import sys
+from typing import Any
 
+from bench import against
 from bench.measure import BUSY_MOST, FULL, QUICK, Load, measure
 from bench.question import Question, load_questions
 from bench.report import (
@@ -33,6 +35,9 @@ def _arguments(questions: dict[str, Question]) -> argparse.Namespace:
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
     parser.add_argument("--quick", action="store_true", help="few runs: a trial, not a result")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE")
+    parser.add_argument(
+        "--against", metavar="FILE", help="show what got slower since a run that --json has written"
+    )
     parser.add_argument("--tools", metavar="LIST", help=f"with commas; default: {','.join(TOOLS)}")
     parser.add_argument(
         "--processor",
@@ -110,11 +115,25 @@ def _bench(given: argparse.Namespace, questions: dict[str, Question]) -> Report:
     return report
 
 
+def _compare(report: Report, earlier: dict[str, Any]) -> bool:
+    """Whether something of fakeroot-sc got slower."""
+    for remark in against.remarks(report, earlier):
+        print(f"note: {remark}")
+    found = against.changes(report, earlier)
+    show(against.table(found))
+    return any(
+        change.verdict == against.SLOWER and change.place.tool.startswith("fakeroot-sc")
+        for change in found
+    )
+
+
 def main() -> int:
-    """Status 0: all rows reached; 1: one was missed; 2: nothing could be measured."""
+    """Status 0: all rows reached; 1: one was missed, or something got slower; 2: nothing
+    could be measured."""
     questions = load_questions()
     given = _arguments(questions)
     try:
+        earlier = against.load(given.against) if given.against else None
         report = _bench(given, questions)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -124,8 +143,9 @@ def main() -> int:
     show(verdict_table(report.answers))
     if given.json:
         write_json(report, given.json)
+    slower = earlier is not None and _compare(report, earlier)
     verdicts = [verdict for answered in report.answers for verdict in answered.verdicts]
-    return 1 if any(verdict.verdict == MISSED for verdict in verdicts) else 0
+    return 1 if slower or any(verdict.verdict == MISSED for verdict in verdicts) else 0
 
 
 if __name__ == "__main__":

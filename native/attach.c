@@ -82,11 +82,11 @@ static void install(struct outcome *outcome, int fd)
 static void join_writers(struct request *request)
 {
 	struct session *session = request->session;
+	if (session->places)
+		places_note(session->places, request);
 	atomic_store(&session->page->pending_used, 1);
 	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
 	session_make_room(session);
-	if (session->places)
-		places_note(session->places, request);
 }
 
 bool attach_by_stat(struct request *request, struct outcome *outcome)

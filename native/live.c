@@ -183,12 +183,15 @@ static enum live_stage recover(struct session *session)
 	return LIVE_NONE;
 }
 
-static enum live_stage attach(struct session *session)
+static enum live_stage attach(struct session *session, int *error_ret)
 {
 	struct session_shared *shared = &session->page->shared;
 	size_t allocated = atomic_load(&shared->allocated);
-	if (allocated > bytes_of(session) || allocated > session->memory_size ||
-	    allocated <= SESSION_TABLE_OFFSET ||
+	if (allocated <= bytes_of(session) && allocated > session->memory_size) {
+		*error_ret = ENOMEM; // RLIMIT_AS
+		return LIVE_MAP;
+	}
+	if (allocated > bytes_of(session) || allocated <= SESSION_TABLE_OFFSET ||
 	    inode_table_attach(&session->table, table_base(session),
 			       allocated - SESSION_TABLE_OFFSET) != 0)
 		return LIVE_DAMAGED;
@@ -215,7 +218,7 @@ static enum live_stage take_over(struct session *session, uint64_t pass, int *er
 	if (is_new)
 		stage = make_new(session, error_ret);
 	else
-		stage = attach(session);
+		stage = attach(session, error_ret);
 	if (stage != LIVE_NONE)
 		return stage;
 	*error_ret = -session_make_locks(session);
@@ -238,7 +241,7 @@ static enum live_stage take_over(struct session *session, uint64_t pass, int *er
 }
 
 // Locks work between processes that can name each other, of one kernel.
-static enum live_stage join(struct session *session)
+static enum live_stage join(struct session *session, int *error_ret)
 {
 	const struct session_page *page = session->page;
 	const struct session_shared *shared = &page->shared;
@@ -253,7 +256,7 @@ static enum live_stage join(struct session *session)
 		return LIVE_ELSEWHERE;
 	if (atomic_load(&page->magic) != SESSION_PAGE_MAGIC)
 		return LIVE_DAMAGED;
-	return attach(session);
+	return attach(session, error_ret);
 }
 
 enum live_stage live_open(struct session *session, const char *path, mode_t mode, uint64_t pass,
@@ -264,7 +267,7 @@ enum live_stage live_open(struct session *session, const char *path, mode_t mode
 	if (stage == LIVE_NONE)
 		stage = map_file(session, error_ret);
 	if (stage == LIVE_NONE)
-		stage = *alone_ret ? take_over(session, pass, error_ret) : join(session);
+		stage = *alone_ret ? take_over(session, pass, error_ret) : join(session, error_ret);
 	return stage;
 }
 

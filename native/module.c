@@ -518,9 +518,13 @@ static bool is_given(PyObject *value)
 	return value && value != Py_None;
 }
 
+// Or 0; with an exception set for what is no number of 32 bits.
 static uint32_t given(PyObject *value)
 {
-	return is_given(value) ? (uint32_t)PyLong_AsUnsignedLong(value) : 0;
+	unsigned long number = is_given(value) ? PyLong_AsUnsignedLong(value) : 0;
+	if (number > UINT32_MAX && !PyErr_Occurred())
+		PyErr_SetString(PyExc_OverflowError, "a number of more than 32 bits");
+	return (uint32_t)number;
 }
 
 // A file may hold anything. xattr(7): names of up to 255 bytes, values of up to 64 KiB.

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,12 +72,38 @@ static void add_process(struct places *places, pid_t tid)
 	closedir(open_ones);
 }
 
-static void add_path(struct places *places, const struct request *request)
+static bool read_link(char *name, size_t size, const char *link)
 {
-	char name[PATH_MAX];
-	if (request->row->path < 0 ||
-	    target_read_path(request->tid, request->args[request->row->path], name) < 0)
+	ssize_t length = readlink(link, name, size - 1);
+	if (length < 0)
+		return false;
+	name[length] = '\0';
+	return true;
+}
+
+// What the call names, from where it starts.
+static void add_subject(struct places *places, const struct request *request)
+{
+	const struct syscall_row *row = request->row;
+	char path[PATH_MAX] = "", name[2 * PATH_MAX], link[48];
+	int position = row->dirfd >= 0 ? row->dirfd : row->fd;
+	int fd = position >= 0 ? (int)request->args[position] : AT_FDCWD;
+	if (row->path >= 0 &&
+	    target_read_path(request->tid, request->args[row->path], path) < 0)
 		return;
+	if (*path == '/') {
+		add(places, path);
+		return;
+	}
+	if (fd == AT_FDCWD)
+		snprintf(link, sizeof(link), "/proc/%d/cwd", request->tid);
+	else
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", request->tid, fd);
+	if (!read_link(name, PATH_MAX, link))
+		return;
+	size_t length = strlen(name);
+	if (*path)
+		snprintf(name + length, sizeof(name) - length, "/%s", path);
 	add(places, name);
 }
 
@@ -93,5 +120,5 @@ void places_note(struct places *places, struct request *request)
 	if ((uint32_t)before >= CHANGES_SEEN)
 		return;
 	atomic_store(seen, before + 1);
-	add_path(places, request);
+	add_subject(places, request);
 }

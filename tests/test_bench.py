@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 # At the end: the installed fakeroot_sc is the one under test, not the sources beside bench.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from bench import against
 from bench.measure import CANNOT, FULL, QUICK, Cell, Measured, measure
 from bench.question import Case, Effort, Place, Question, Row, load_questions
 from bench.report import (
@@ -26,8 +27,9 @@ from bench.report import (
     judge,
     to_json,
     verdict_table,
+    write_json,
 )
-from bench.scratch import Done, Scratch
+from bench.scratch import BenchError, Done, Scratch
 from bench.service import Service
 from bench.stats import difference, median, quantile, ratio, spread
 from bench.tools import TOOLS
@@ -221,3 +223,45 @@ def test_a_question_ends_the_services_it_has_used(tmp_path: Path) -> None:
         [cell] = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
         assert (cell.state, cell.reason) == ("ok", "")
         assert Path(scratch.path, "ended").exists()
+
+
+def report_of(samples: list[float], machine: dict[str, str] | None = None) -> Report:
+    question = Question(title="t", unit="ns", order=1, cases=lambda *_: [], name="lstat")
+    cells = [Cell(Place("fakeroot-sc", "v"), samples=samples), Cell(Place("native"), CANNOT, "no")]
+    facts = {name: "same" for name in against.MACHINE}
+    return Report({**facts, **(machine or {})}, {}, [], [answer(question, Measured(cells, 0.0))])
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.0, against.SAME), (1.3, against.SLOWER), (0.7, against.FASTER), (1.03, against.SAME)],
+)
+def test_what_got_slower_is_told_against_an_earlier_run(
+    tmp_path: Path, factor: float, verdict: str
+) -> None:
+    before = [100.0 + number % 3 for number in range(30)]
+    old = tmp_path / "old.json"
+    write_json(report_of(before), str(old))
+    now = report_of([value * factor for value in before])
+    found = against.changes(now, against.load(str(old)))
+    assert [(change.place, change.verdict) for change in found] == [
+        (Place("fakeroot-sc", "v"), verdict)
+    ]
+    assert found[0].value.value == pytest.approx(factor, rel=0.02)
+    assert against.remarks(now, against.load(str(old))) == []
+
+
+def test_another_machine_s_run_is_said_not_to_compare(tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    write_json(report_of([1.0], {"kernel": "6.1"}), str(old))
+    remarks = against.remarks(report_of([1.0]), against.load(str(old)))
+    assert remarks == ["NOT COMPARABLE: kernel is same, and was 6.1"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', "no JSON"])
+def test_what_is_no_earlier_run_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "old.json").write_text(text)
+    with pytest.raises(BenchError, match=r"old\.json"):
+        against.load(str(tmp_path / "old.json"))
+    with pytest.raises(BenchError, match="No such file"):
+        against.load(str(tmp_path / "none"))

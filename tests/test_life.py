@@ -1099,6 +1099,12 @@ def test_a_low_limit_works_or_fails_clearly(tmp_path: Path, limit: str) -> None:
 # --- What is left ------------------------------------------------------------------------
 
 
+def is_fakeroot_s_daemon(process: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return (process / "comm").read_text().startswith("faked")
+    return False
+
+
 def test_no_files_and_no_ipc_objects_are_left(tmp_path: Path) -> None:
     places = [tmp_path / name for name in ("home", "tmp", "run", "work")]
     for place in places:
@@ -1118,7 +1124,11 @@ def test_no_files_and_no_ipc_objects_are_left(tmp_path: Path) -> None:
     script = "touch a; chown 12 a; mknod b c 1 3; rm a b"
     done = fake(["sh", "-ec", script], cwd=places[3], env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert shared() <= before
+    left = shared() - before
+    # Other tests run fakeroot itself, whose daemon has such objects while it lives.
+    if left and any(map(is_fakeroot_s_daemon, Path("/proc").glob("[0-9]*"))):
+        left = {name for name in left if name.startswith("/")}
+    assert left & shared() == set()
     assert [list(place.iterdir()) for place in places] == [[], [], [], []]
 
 

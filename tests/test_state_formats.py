@@ -170,7 +170,10 @@ mknod dev/null c 1 3; mknod dev/sda b 8 300; chmod 666 dev/null; chown 300000000
 mkfifo pipe; chown 7 pipe; touch 'with blank/x y' 'with blank/\\back' '\"quoted\"'
 chown 11 'with blank/x y'; chmod 1777 empty; chown 12:13 empty; chown 1:2 .
 """
-XATTR = "setcap cap_net_raw+ep root/bin/tool; setfattr -n trusted.t -v '1 2' root/empty"
+SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
+"""Where an ordinary user's shell may not look: setcap is there."""
+
+XATTR = SBIN + "setcap cap_net_raw+ep root/bin/tool; setfattr -n trusted.t -v '1 2' root/empty"
 EPOCH = {"SOURCE_DATE_EPOCH": "1000000000"}
 LIST = (
     "cd {}; find . -mindepth 1 -printf '%p %y %m %U:%G %n %l\\n' | sort; "
@@ -231,7 +234,7 @@ def test_an_archive_unpacks_to_the_same_tree(made: Path, reader: str) -> None:
     listing = plain if reader == "busybox" else LIST
     assert fake(listing.format("copy"), made, "other") == fake(listing.format("root"), made)
     if reader != "busybox":
-        shown = "cd {}; getcap bin/tool; getfattr -dm- empty"
+        shown = SBIN + "cd {}; getcap bin/tool; getfattr -dm- empty"
         assert fake(shown.format("copy"), made, "other") == fake(shown.format("root"), made)
 
 
@@ -308,8 +311,8 @@ def test_genext2fs_and_makedevs_read_our_table(made: Path) -> None:
     lines = (made / "table").read_text().splitlines()
     assert "/dev/null c 666 0 0 1 3 - - -" in lines
     assert "/bin/tool f 4755 5 6 - - - - -" in lines
-    need("genext2fs", "genext2fs")
-    done = bare(["genext2fs", "-b", "1024", "-d", "root", "-D", "table", "image"], cwd=made)
+    tool = need("genext2fs", "genext2fs")
+    done = bare([tool, "-b", "1024", "-d", "root", "-D", "table", "image"], cwd=made)
     assert done.returncode == 0, done
 
 

@@ -101,9 +101,12 @@ def test_what_is_undone_is_not_in_the_file(tmp_path: Path) -> None:
 
 def test_capabilities_are_kept_until_the_file_is_written_to(tmp_path: Path) -> None:
     need("setcap", "libcap2-bin")
-    good("-p", "s", script="touch a b; setcap cap_net_raw+ep a cap_net_raw+ep b", cwd=tmp_path)
+    sbin = "PATH=$PATH:/usr/sbin:/sbin; "
+    good(
+        "-p", "s", script=sbin + "touch a b; setcap cap_net_raw+ep a cap_net_raw+ep b", cwd=tmp_path
+    )
     (tmp_path / "b").write_text("changed")
-    shown = good("-p", "s", script="getcap a b", cwd=tmp_path)
+    shown = good("-p", "s", script=sbin + "getcap a b", cwd=tmp_path)
     assert shown == "a cap_net_raw=ep\n"
 
 

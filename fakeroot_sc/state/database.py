@@ -6,6 +6,7 @@ A run imports this where a file is new or has to be written to, never before.
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from fakeroot_sc.state.errors import StateError
@@ -135,7 +136,10 @@ class Database:
 
     def close(self) -> None:
         """Closes the file; the last one to do so leaves no WAL beside it."""
-        self.connection.close()
+        try:
+            self.connection.close()
+        except sqlite3.Error as error:
+            raise trouble(self.path, error) from error
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         """Runs one statement."""
@@ -257,9 +261,10 @@ class Database:
         self.execute("UPDATE meta SET value = ? WHERE key = 'stamp'", (stamp,))
 
     def rollback(self) -> None:
-        """Undoes the transaction, if there is one."""
+        """Undoes the transaction, if there is one; closing does so too, if need be."""
         if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
 
 
 def _to_be_read(path: str) -> str:

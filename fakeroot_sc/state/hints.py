@@ -7,7 +7,7 @@ record to a copy of the file.
 import os
 from collections.abc import Iterable, Iterator
 
-_ENTRIES_LEAST = 100_000
+_ENTRIES_LEAST = 30_000
 _NOT_FILES = (b"/proc", b"/sys", b"/dev")
 
 
@@ -20,6 +20,13 @@ def find_paths(
     rest = set(wanted)
     devices = {dev for dev, _ in wanted}
     left = _ENTRIES_LEAST + 20 * len(wanted)
+    places = list(places)
+    for place in places:
+        if (key := _key(place)) in rest:
+            rest.discard(key)
+            found[key] = _plain(place)
+    if not rest:
+        return found
     for top in _tops(places):
         for key, path in _walk(top, devices):
             left -= 1
@@ -55,6 +62,22 @@ def _parents(path: bytes) -> Iterator[bytes]:
 
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
+
+
+def _plain(place: bytes) -> bytes:
+    """The path without links on the way; the last one may be the file itself."""
+    above, name = os.path.split(place)
+    if name in (b"", b".", b".."):
+        return os.path.realpath(place)
+    return os.path.join(os.path.realpath(above), name)
+
+
+def _key(place: bytes) -> tuple[int, int] | None:
+    try:
+        real = os.lstat(place)
+    except (OSError, ValueError):
+        return None
+    return _signed(real.st_dev), _signed(real.st_ino)
 
 
 def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[tuple[int, int], bytes]]:

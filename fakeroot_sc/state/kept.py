@@ -24,7 +24,7 @@ _STAGES = {
     "LOCK": "cannot be locked: {}: the file system must know flock(2)",
     "WAIT": "another fakeroot-sc has been alone with it for 30 seconds: let it end",
     "SPACE": "no room for it: {}",
-    "MAP": "cannot be mapped: {}: keep the state on a file system that shares mapped memory",
+    "MAP": "cannot be mapped: {}: the file system must share mapped memory, and ulimit -v allow it",
     "VERSION": "another version of fakeroot-sc uses it, or was killed while it did: end its runs, "
     "or open the state once with that version",
     "ELSEWHERE": "in use in another container or on another machine: only runs that see each "
@@ -264,8 +264,10 @@ class Kept:
         except OSError as error:
             raise StateError(f"{self.given}: {error.strerror}") from error
         finally:
-            self._close_database()
-            self.live.finish(written)
+            try:
+                self._close_database()
+            finally:
+                self.live.finish(written)
 
     def _find_paths(self, rows: "list[_core._Row]") -> dict[tuple[int, int], bytes]:
         places = self.live.places()
@@ -277,10 +279,10 @@ class Kept:
         return find_paths(places, {row[:2] for row in rows if row[:2] not in known})
 
     def _close_database(self) -> None:
-        if self._database is not None:
-            self._database.rollback()
-            self._database.close()
-            self._database = None
+        database, self._database = self._database, None
+        if database is not None:
+            database.rollback()
+            database.close()
 
     def close(self) -> None:
         """Lets go of file and memory."""
