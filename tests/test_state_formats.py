@@ -312,8 +312,24 @@ def test_genext2fs_and_makedevs_read_our_table(made: Path) -> None:
     assert "/dev/null c 666 0 0 1 3 - - -" in lines
     assert "/bin/tool f 4755 5 6 - - - - -" in lines
     tool = need("genext2fs", "genext2fs")
-    done = bare([tool, "-b", "1024", "-d", "root", "-D", "table", "image"], cwd=made)
+    debugfs = need("debugfs", "e2fsprogs")
+    script = (
+        "cp -r root copy; sed -n 's/^# placeholder: //p' table | (cd copy && xargs rm); "
+        f"{tool} -b 1024 -d copy -D table image; "
+        f'for f in /dev/null /dev/sda /bin/tool /pipe; do {debugfs} -R "stat $f" image; done'
+    )
+    done = bare(["sh", "-ec", script], cwd=made)
     assert done.returncode == 0, done
+    shown = re.sub(r" +", " ", done.stdout)
+    for told in (
+        "Type: character special Mode: 0666",
+        "Device major/minor number: 01:03",
+        "Type: block special Mode: 0644",
+        "Type: regular Mode: 04755",
+        "User: 5 Group: 6",
+        "Type: FIFO",
+    ):
+        assert told in shown
 
 
 def test_names_that_a_format_cannot_hold_are_refused(made: Path) -> None:

@@ -1,7 +1,12 @@
 """The device table of makedevs (Buildroot, BusyBox) and of genext2fs -D (genext2fs(8)).
 
-``<name> <type> <mode> <uid> <gid> <major> <minor> <start> <inc> <count>``.  The table has
-neither symbolic links nor sockets: they are named in comments.  It has no attributes: they are
+``<name> <type> <mode> <uid> <gid> <major> <minor> <start> <inc> <count>``.  Both leave a
+file that is there what it is: where a device is to be, the empty file must be taken away
+from a copy of the tree first.  Comments at the top name these files::
+
+    sed -n 's/^# placeholder: //p' TABLE | (cd COPY && xargs rm)
+
+The table has neither symbolic links nor sockets: they are named in comments.  It has no attributes: they are
 kept in comments that only this module reads.
 """
 
@@ -47,6 +52,7 @@ SERIES_LAST = 2**16
 def write(entries: Iterable[Entry], out: BinaryIO) -> None:
     """Writes a line for each file.  Raises StateError for a name with blanks."""
     out.write(b"# name type mode uid gid major minor start inc count\n")
+    lines: list[bytes] = []
     for entry in entries:
         path = b"/" + os.fsencode(entry.path)
         kind = stat.S_IFMT(entry.mode)
@@ -54,16 +60,19 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
             raise StateError(f"{shown(path)}: a makedevs table holds no names with blanks")
         if kind not in TYPES:
             what = "a symbolic link" if kind == stat.S_IFLNK else "a socket"
-            out.write(b"# %s: %s, not in the table\n" % (octal_escaped(path, b""), what.encode()))
+            lines.append(
+                b"# %s: %s, not in the table\n" % (octal_escaped(path, b""), what.encode())
+            )
             continue
         numbers = b"- -"
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             numbers = b"%d %d" % (os.major(entry.rdev), os.minor(entry.rdev))
+            out.write(b"# placeholder: %s\n" % os.fsencode(entry.path))
         mode = stat.S_IMODE(entry.mode)
         values = (path, TYPES[kind], mode, entry.uid, entry.gid, numbers)
-        out.write(b"%s %s %o %d %d %s - - -\n" % values)
-        for name, value in sorted(entry.xattrs.items()):
-            out.write(xattr_comment(name, value))
+        lines.append(b"%s %s %o %d %d %s - - -\n" % values)
+        lines += [xattr_comment(name, value) for name, value in sorted(entry.xattrs.items())]
+    out.writelines(lines)
 
 
 def read(file: BinaryIO, name: str) -> Iterator[Listed]:
