@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import Any
 
-from bench import against
+from bench import against, rst
 from bench.measure import BUSY_MOST, FULL, QUICK, Load, measure
 from bench.question import Question, load_questions
 from bench.report import (
@@ -35,6 +35,9 @@ def _arguments(questions: dict[str, Question]) -> argparse.Namespace:
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
     parser.add_argument("--quick", action="store_true", help="few runs: a trial, not a result")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE")
+    parser.add_argument(
+        "--report", metavar="FILE", help="write a document with plots (docs/benchmarks.rst)"
+    )
     parser.add_argument(
         "--against", metavar="FILE", help="show what got slower since a run that --json has written"
     )
@@ -143,6 +146,9 @@ def main() -> int:
     show(verdict_table(report.answers))
     if given.json:
         write_json(report, given.json)
+    if given.report:
+        for missing in rst.write(report, given.report):
+            print(f"note: {missing}")
     slower = earlier is not None and _compare(report, earlier)
     verdicts = [verdict for answered in report.answers for verdict in answered.verdicts]
     return 1 if slower or any(verdict.verdict == MISSED for verdict in verdicts) else 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 # At the end: the installed fakeroot_sc is the one under test, not the sources beside bench.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from bench import against
+from bench import against, rst
 from bench.measure import CANNOT, FULL, QUICK, Cell, Measured, measure
 from bench.question import Case, Effort, Place, Question, Row, load_questions
 from bench.report import (
@@ -265,3 +265,21 @@ def test_what_is_no_earlier_run_is_refused(tmp_path: Path, text: str) -> None:
         against.load(str(tmp_path / "old.json"))
     with pytest.raises(BenchError, match="No such file"):
         against.load(str(tmp_path / "none"))
+
+
+def test_a_report_marks_what_was_missed_and_shows_anything_as_text(tmp_path: Path) -> None:
+    row = Row("odd *text* |here|", Place("fakeroot-sc"), Place("native"), at_most=0.5, issue=6)
+    question = Question(
+        title="t", unit="ns", order=1, cases=lambda *_: [], name="lstat", rows=(row,)
+    )
+    cells = [Cell(Place(tool), samples=[5000.0] * 9) for tool in ("fakeroot-sc", "native")]
+    report = Report({"kernel": "6_1"}, {"tar": "1"}, [], [answer(question, Measured(cells, 0.0))])
+    missing = rst.write(report, str(tmp_path / "b.rst"))
+    text = (tmp_path / "b.rst").read_text()
+    assert "**MISSED**" in text
+    assert r"odd \*text\* \|here\|" in text
+    pictures = sorted(path.name for path in tmp_path.glob("*.svg"))
+    assert pictures == ([] if missing else ["b-calls.svg"])
+    assert [
+        line.split("figure:: ")[1] for line in text.splitlines() if "figure::" in line
+    ] == pictures

@@ -6,8 +6,8 @@ from a copy of the tree first.  Comments at the top name these files::
 
     sed -n 's/^# placeholder: //p' TABLE | (cd COPY && xargs rm)
 
-The table has neither symbolic links nor sockets: they are named in comments.  It has no attributes: they are
-kept in comments that only this module reads.
+The table has neither symbolic links nor sockets: they are named in comments.  It has no
+attributes: they are kept in comments that only this module reads.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+"""A run as a document: reStructuredText, with plots beside it where matplotlib is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench import plots
+from bench.report import MISSED, Report, Table, answer_table, verdict_table
+
+_INTRODUCTION = """\
+Benchmarks
+==========
+
+Written by ``python -m bench --report FILE``, from one run on the machine named below; the
+method is in ``bench/README.rst``. Only ratios mean anything elsewhere. A row that must be
+reached and was not is marked **MISSED**.
+"""
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{each}" if each in "\\*`|_" else each for each in text)
+
+
+def _list_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table whose cells may hold anything."""
+    text = [".. list-table::", "   :header-rows: 1", ""]
+    for line in (head, *lines):
+        for position, cell in enumerate(line):
+            shown = _escaped(cell)
+            if cell.startswith(MISSED):
+                shown = f"**{MISSED}**{_escaped(cell.removeprefix(MISSED))}"
+            text.append(f"   {'* -' if position == 0 else '  -'} {shown}".rstrip())
+    return "\n".join(text) + "\n"
+
+
+def _section(table: Table, mark: str = "-") -> str:
+    title, head, lines = table
+    return f"{title}\n{mark * len(title)}\n\n{_list_table(head, lines)}"
+
+
+def _facts(title: str, facts: dict[str, str]) -> str:
+    return _list_table((title, ""), list(facts.items()))
+
+
+def _pictures(report: Report, beside: Path) -> str:
+    text = []
+    for name, caption in plots.draw(report, beside):
+        text.append(f".. figure:: {name}\n   :alt: {caption}\n\n   {caption}\n")
+    return "\n".join(text)
+
+
+def write(report: Report, path: str) -> list[str]:
+    """Writes the document, and SVG files named after it; returns what could not be drawn."""
+    place = Path(path)
+    missing = [] if plots.can_draw() else ["no plots: pip install matplotlib"]
+    parts = [
+        _INTRODUCTION,
+        _facts("machine", report.machine),
+        _facts("versions", report.versions),
+        "\n".join(f"* {_escaped(remark)}" for remark in report.remarks) + "\n",
+        _section(verdict_table(report.answers)),
+        _pictures(report, place) if not missing else "",
+        "Medians\n-------\n",
+        *(_section(answer_table(answered), "~") for answered in report.answers),
+    ]
+    beside = place.with_name(f".{place.name}.new")
+    beside.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    os.replace(beside, place)
+    return missing
