@@ -9,6 +9,8 @@ OSError for an errno."""
 Ended = Callable[[], tuple[int, str] | None]
 """Returns an exit status (-1: the command's own) and a text for the user."""
 
+FallBack = Callable[[int, str, int], None]
+
 _Origin = tuple[int, int, int]
 _Record = tuple[int, int, int, int, int, int, int, int, int, int]
 _Row = tuple[
@@ -155,6 +157,8 @@ def run(
     load: bytes | None,
     ended: Ended | None,
     live: Live | None,
+    mode: int,
+    fall_back: FallBack | None,
     /,
 ) -> tuple[str, int]:
     """Starts a command under the filter and serves it until its last process ends.
@@ -164,6 +168,8 @@ def run(
     ``ended``: called when the command has ended, and again when its last process has if
     more has changed.
     ``live``: the memory to run in, else a new one.
+    ``mode``: where the calls come from, a position in ``plan.MODES``; ``fall_back``: told of
+    the mode that is tried next, the stage that has failed before it, and its errno.
     Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
     Once in a process: worker threads go on until it ends.
     """

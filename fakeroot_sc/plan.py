@@ -4,12 +4,15 @@ import os
 
 from fakeroot_sc import __version__
 
+MODES = ("auto", "notify", "ptrace", "ptrace-all")
+"""What --mode takes, in the order of enum launch_mode (native/launch.h)."""
+
 TROUBLE = 125
 """Exit status when fakeroot-sc itself failed, as of env(1) and timeout(1)."""
 
 USAGE = """\
-usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [-p FILE] [--no-shim] [-l LIB]
-                   [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
+usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [-p FILE] [--mode MODE] [--no-shim]
+                   [-l LIB] [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
        fakeroot-sc --dump-filter
        fakeroot-sc -h | -v
 """
@@ -32,6 +35,11 @@ anything of the run lives, and are shown by every later look.
                           the same FILE
   -p, --state FILE        keep what is remembered in FILE, for all runs that use
                           it at the same time, and for later ones
+      --mode MODE         how calls reach the supervisor: notify (seccomp user
+                          notification), ptrace (slower; strace and gdb do not
+                          work inside), ptrace-all (as ptrace, but every call
+                          stops), or auto, the first of them that works here
+                          (default)
       --no-shim           do not preload the shim into dynamic programs: all
                           calls go to the supervisor (slower, same answers)
       --dump-filter       print the seccomp filter as pseudo-code
@@ -48,7 +56,7 @@ _FLAGS |= {"-v": "-v", "--version": "-v", "--dump-filter": "--dump-filter"}
 _FLAGS |= {"--no-shim": "--no-shim"}
 _WITH_VALUE = {"-l": "-l", "--lib": "-l", "-f": "-f", "--faked": "-f"}
 _WITH_VALUE |= {"-b": "-b", "--fd-base": "-b", "-i": "-i", "-s": "-s"}
-_WITH_VALUE |= {"-p": "-p", "--state": "-p"}
+_WITH_VALUE |= {"-p": "-p", "--state": "-p", "--mode": "--mode"}
 
 
 class UsageError(Exception):
@@ -57,18 +65,19 @@ class UsageError(Exception):
 
 class Plan:
     """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
-    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim; ``load``,
-    ``save``, ``state``: the files of -i, -s and -p.
+    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim; ``mode``:
+    one of MODES; ``load``, ``save``, ``state``: the files of -i, -s and -p.
     """
 
     # Not attrs, whose import alone would take four times as long as a plain run.
-    __slots__ = ("action", "command", "load", "save", "shim", "state", "unknown_is_real")
+    __slots__ = ("action", "command", "load", "mode", "save", "shim", "state", "unknown_is_real")
 
     def __init__(self) -> None:
         self.action = "run"
         self.command: list[str] = []
         self.unknown_is_real = False
         self.shim = True
+        self.mode = "auto"
         self.load: str | None = None
         self.save: str | None = None
         self.state: str | None = None
@@ -95,6 +104,10 @@ def _take_value(plan: Plan, option: str, given: str, value: str) -> None:
         plan.save = value
     if option == "-p":
         plan.state = value
+    if option == "--mode":
+        if value not in MODES:
+            raise UsageError(f"{given}: not one of {', '.join(MODES)}: {value!r}")
+        plan.mode = value
     if option == "-b" and not value.isdecimal():
         raise UsageError(f"{given}: not a descriptor number: {value!r}")
 

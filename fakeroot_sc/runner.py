@@ -23,6 +23,7 @@ def run(
     *,
     unknown_is_real: bool = False,
     shim: bool = True,
+    mode: str = "auto",
     load: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
     state: str | os.PathLike[str] | None = None,
@@ -32,7 +33,8 @@ def run(
 
     ``args`` is the command and its arguments; a shell is ``["sh", "-c", script]``.
     With ``unknown_is_real`` files keep their real owners until they are changed,
-    without ``shim`` all calls go to the supervisor.  ``load`` and ``save`` are the files
+    without ``shim`` all calls go to the supervisor, which ``mode`` tells how (``--mode``:
+    "auto", "notify", "ptrace" or "ptrace-all").  ``load`` and ``save`` are the files
     of the options ``-i`` and ``-s``, of which one may be both, ``state`` is that of ``--state``.
     All other keyword arguments are those of :func:`subprocess.run`, and so are the
     result (its ``args`` are the ones given here) and the exceptions.  A command
@@ -43,7 +45,7 @@ def run(
         raise TypeError("args must be a list: for a shell command, ['sh', '-c', args]")
     if kwargs.get("shell") or kwargs.get("executable"):
         raise TypeError("shell and executable are not supported: put them into args")
-    options = ["-u"] * unknown_is_real + ["--no-shim"] * (not shim)
+    options = ["-u"] * unknown_is_real + ["--no-shim"] * (not shim) + ["--mode", mode]
     for option, path in (("-i", load), ("-s", save), ("-p", state)):
         if path is not None:
             options += [option, os.fspath(path)]

@@ -6,7 +6,7 @@ import sys
 from fakeroot_sc import _core, preload
 from fakeroot_sc.origin import Origin
 from fakeroot_sc.passes import patch_pass
-from fakeroot_sc.plan import TROUBLE, Plan
+from fakeroot_sc.plan import MODES, TROUBLE, Plan
 
 _HANDLERS: dict[str, "_core.Handler"] = {}
 
@@ -117,6 +117,12 @@ def supervise(plan: Plan, origin: Origin) -> int:
     return _fail(stage, number, plan)
 
 
+def _fall_back(mode: int, stage: str, number: int) -> None:
+    from fakeroot_sc.trouble import explain_fall_back
+
+    print(f"fakeroot-sc: {explain_fall_back(MODES[mode], stage, number)}", file=sys.stderr)
+
+
 def _trouble(text: str) -> int:
     print(f"fakeroot-sc: {text}", file=sys.stderr)
     return TROUBLE
@@ -146,4 +152,6 @@ def _run(
         loaded,
         ended,
         live,
+        MODES.index(plan.mode),
+        _fall_back,
     )

@@ -25,8 +25,8 @@ _FILTER = {
     errno.EINVAL: f"this kernel refuses user notification: {_NO_NOTIFICATION}",
     errno.EBUSY: (
         "another supervisor already listens to this process (LXD or Incus with system call "
-        "interception, a sandbox): there can be only one; turn its interception off, or run "
-        "fakeroot-sc outside of it"
+        "interception, a sandbox): there can be only one; use --mode ptrace, turn its "
+        "interception off, or run fakeroot-sc outside of it"
     ),
 }
 
@@ -44,13 +44,19 @@ _STAGES = {
         "prctl(PR_SET_NO_NEW_PRIVS)",
         "a sandbox forbids it: it is what lets an ordinary user install a filter",
     ),
+    "TRACE": (
+        "ptrace(PTRACE_SEIZE)",
+        "a sandbox or kernel.yama.ptrace_scope 3 forbids tracing one's own children, or a "
+        "tracer (strace, gdb) has COMMAND already",
+    ),
     "HANDOVER": (
         "handing the seccomp listener to the supervisor",
         "a sandbox forbids passing descriptors (sendmsg with SCM_RIGHTS), or killed the process",
     ),
     "ANSWER": (
         "the trial call was not answered by the supervisor",
-        "a sandbox or tracer answers system calls in its place; run fakeroot-sc outside of it",
+        "a sandbox or tracer answers system calls in its place: run fakeroot-sc outside of it; "
+        "--mode ptrace-all needs PTRACE_GET_SYSCALL_INFO (Linux 5.3)",
     ),
     "MEMORY": (
         "cannot read or write the memory of COMMAND",
@@ -70,3 +76,15 @@ def explain(stage: str, number: int, command: str) -> tuple[str, int]:
         return f"cannot install the seccomp filter: {why}: {advice}", TROUBLE
     what, advice = _STAGES[stage]
     return f"{what}: {why}: {advice}", TROUBLE
+
+
+def explain_fall_back(mode: str, stage: str, number: int) -> str:
+    """One line: which mode is used in place of a better one, and why."""
+    what = "the seccomp filter cannot be installed" if stage == "FILTER" else _STAGES[stage][0]
+    if number == errno.EBUSY:
+        what = "another supervisor already listens to this process"
+    cost = "slower" if mode == "ptrace" else "much slower: every system call stops"
+    return (
+        f"using --mode {mode} ({cost}; strace and gdb do not work inside): "
+        f"{what}: {os.strerror(number)}"
+    )

@@ -25,6 +25,13 @@ bool attach_by_getgroups(struct request *request, struct outcome *outcome)
 	case ATTACH_QUERY:
 		outcome_value(outcome, ATTACH_VERSION);
 		return true;
+	case ATTACH_STOPS:
+		outcome_value(outcome, atomic_load(&request->session->stops) & INT32_MAX);
+		return true;
+	case ATTACH_EVERY_CALL:
+		atomic_store(&request->session->every_call, true);
+		outcome_value(outcome, 0);
+		return true;
 	case ATTACH_MEMORY: {
 		int error = target_read(request->tid, address, &bytes, sizeof(bytes));
 		bytes = ~bytes;
@@ -63,7 +70,8 @@ static bool is_sandboxed(const struct request *request)
 	struct dirent *thread;
 	while (!sandboxed && (thread = readdir(threads)))
 		if (*thread->d_name != '.')
-			sandboxed = count_filters(dirfd(threads), thread->d_name) != own + 1 ||
+			sandboxed = count_filters(dirfd(threads), thread->d_name) !=
+					    own + request->session->filters ||
 				    ++seen > THREADS_MOST;
 	closedir(threads);
 	return sandboxed;

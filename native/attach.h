@@ -14,6 +14,10 @@
 // As the size of getgroups(2), else EINVAL.
 #define ATTACH_QUERY (-0x0a3f0001)  // list ignored: answers ATTACH_VERSION
 #define ATTACH_MEMORY (-0x0a3f0002) // list: 8 bytes, which come back inverted
+// The launch's questions under ptrace, list ignored: how many calls have stopped their
+// targets so far; from now on every call shall.
+#define ATTACH_STOPS (-0x0a3f0007)
+#define ATTACH_EVERY_CALL (-0x0a3f0008)
 
 // As the descriptor of a stat call, else EBADF, with one empty string for both its
 // path and its buffer, which checkers of memory (valgrind) want to see. For the shim,

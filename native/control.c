@@ -44,6 +44,18 @@ void control_tell_unreadable(struct session *session, pid_t tid)
 	control_text(session->control, text);
 }
 
+void control_tell_no_tracing(struct session *session, pid_t tid)
+{
+	if (atomic_exchange(&session->told_no_tracing, true))
+		return;
+	char text[200];
+	snprintf(text, sizeof(text),
+		 "process %d wants to trace: strace, gdb and other tracers do not work inside of "
+		 "--mode ptrace, where fakeroot-sc is the tracer itself",
+		 tid);
+	control_text(session->control, text);
+}
+
 void control_tell_no_btime(struct session *session, uint64_t dev, unsigned mode)
 {
 	// Pipes, sockets and what is below /proc have no birth time anywhere, and no

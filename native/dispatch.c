@@ -30,6 +30,27 @@ const struct syscall_row *dispatch_row(uint32_t arch, int nr, bool kernel_has_x3
 	return row_at(syscall_index_x86_64, sizeof(syscall_index_x86_64), number);
 }
 
+static bool is_id(int operation)
+{
+	return operation == OP_GETUID || operation == OP_GETEUID || operation == OP_GETGID ||
+	       operation == OP_GETEGID;
+}
+
+// What touches no file waits for the target's memory at most, which a file server
+// may be behind. Nor does looking at a local file wait: a disk may have to be read,
+// but that comes to an end by itself. Removing a large file may take long; the
+// supervisor does so only where records are at stake.
+bool request_might_block(const struct request *request)
+{
+	struct session *session = request->session;
+	if (!request->row || is_id(request->row->operation))
+		return false;
+	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
+	    atomic_load(&session->page->views))
+		return true;
+	return request->row->subject == SUBJECT_ENTRY && inode_table_count(&session->table) > 0;
+}
+
 void dispatch(struct request *request, struct outcome *outcome)
 {
 	static void (*const handlers[])(struct request *, struct outcome *) = {

@@ -143,7 +143,8 @@ static void forward(struct front *front, int number)
 }
 
 // Whether COMMAND is stopped now (proc_pid_stat(5)): the supervisor's word may be
-// from before the last SIGCONT.
+// from before the last SIGCONT. Under ptrace it is a tracing stop, t, as is the stop of a
+// call; that one passes at once.
 static bool is_stopped(pid_t pid)
 {
 	char name[32], line[512];
@@ -155,7 +156,8 @@ static bool is_stopped(pid_t pid)
 		return false;
 	line[size] = '\0';
 	const char *behind_name = strrchr(line, ')');
-	return behind_name && behind_name[1] == ' ' && behind_name[2] == 'T';
+	return behind_name && behind_name[1] == ' ' &&
+	       (behind_name[2] == 'T' || behind_name[2] == 't');
 }
 
 static void stop_alike(int number)

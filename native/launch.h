@@ -18,6 +18,7 @@
 	X(STATX)    /* statx() is refused */                                                       \
 	X(NO_PRIVS) /* prctl(PR_SET_NO_NEW_PRIVS) */                                               \
 	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
+	X(TRACE)    /* ptrace(PTRACE_SEIZE) */                                                     \
 	X(HANDOVER) /* sending the listener to the supervisor */                                   \
 	X(ANSWER)   /* the first trapped call did not come back as the supervisor answered it */   \
 	X(MEMORY)   /* reading or writing the target's memory */                                   \
@@ -36,7 +37,18 @@ struct launch_origin {
 	unsigned closed;          // bit n: descriptor n, 0 to 2, is closed
 };
 
+// Where the session's requests come from. What Python calls a mode (plan.py).
+enum launch_mode {
+	LAUNCH_AUTO, // the first of the others that can be had
+	LAUNCH_NOTIFY,
+	LAUNCH_PTRACE,
+	LAUNCH_PTRACE_ALL, // every call stops, as without a filter
+};
+
 struct launch_plan {
+	enum launch_mode mode;
+	// Told before LAUNCH_AUTO takes another mode, of the stage that failed and its errno.
+	void (*fall_back)(enum launch_mode mode, enum launch_stage stage, int error);
 	char *const *argv;
 	char *const *envp;
 	const void *filter; // struct sock_filter[]
@@ -44,8 +56,8 @@ struct launch_plan {
 	struct launch_origin origin;
 };
 
-// Starts COMMAND: fork, no_new_privs, filter, hand-over, one round trip through
-// the running workers, execve. Returns the stage that failed, its errno in
+// Starts COMMAND: fork, no_new_privs, filter, hand-over or seizure, one round trip through
+// the running event source, execve. Returns the stage that failed, its errno in
 // *error_ret, or LAUNCH_NONE with the process id in *command_ret.
 enum launch_stage launch(struct session *session, const struct launch_plan *plan,
 			 pid_t *command_ret, int *error_ret);

@@ -40,6 +40,7 @@
 static struct session *session;
 static PyObject *python_handler;
 static PyObject *python_ended; // or NULL
+static PyObject *python_fall_back; // or NULL
 static PyObject *request_type;
 
 static PyObject *raise_errno(int error)
@@ -843,14 +844,26 @@ static int parse_origin(PyObject *tuple, struct launch_origin *origin)
 	return 0;
 }
 
+static const char *const stage_names[] = {
+#define X(name) #name,
+	LAUNCH_STAGES(X)
+#undef X
+};
+
 static PyObject *launch_result(enum launch_stage stage, int error)
 {
-	static const char *const names[] = {
-#define X(name) #name,
-		LAUNCH_STAGES(X)
-#undef X
-	};
-	return Py_BuildValue("si", names[stage], error);
+	return Py_BuildValue("si", stage_names[stage], error);
+}
+
+static void run_fall_back(enum launch_mode mode, enum launch_stage stage, int error)
+{
+	PyGILState_STATE state = PyGILState_Ensure();
+	PyObject *done = PyObject_CallFunction(python_fall_back, "isi", (int)mode,
+					       stage_names[stage], error);
+	if (!done)
+		PyErr_Print();
+	Py_XDECREF(done);
+	PyGILState_Release(state);
 }
 
 static enum launch_stage start(const struct launch_plan *plan, int control, int *error_ret)
@@ -928,15 +941,16 @@ static int prepare(PyObject *live, uint64_t pass, bool unknown_is_real)
 static PyObject *core_run(PyObject *module, PyObject *args)
 {
 	(void)module;
-	PyObject *argv, *env, *origin, *shim, *handler, *load, *ended, *live;
+	PyObject *argv, *env, *origin, *shim, *handler, *load, *ended, *live, *fall_back;
 	const char *filter;
 	Py_ssize_t filter_size;
-	int control, unknown_is_real;
+	int control, unknown_is_real, mode;
 	unsigned long long pass;
 	struct launch_plan plan = {0};
-	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOOOOO", &PyList_Type, &argv, &PyList_Type, &env,
+	if (!PyArg_ParseTuple(args, "O!O!y#O!ipKOOOOOiO", &PyList_Type, &argv, &PyList_Type, &env,
 			      &filter, &filter_size, &PyTuple_Type, &origin, &control,
-			      &unknown_is_real, &pass, &shim, &handler, &load, &ended, &live) ||
+			      &unknown_is_real, &pass, &shim, &handler, &load, &ended, &live,
+			      &mode, &fall_back) ||
 	    parse_origin(origin, &plan.origin) < 0)
 		return NULL;
 	if (live != Py_None && !live_session(live))
@@ -946,6 +960,11 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	if (!environment) {
 		PyMem_Free(arguments);
 		return NULL;
+	}
+	plan.mode = (enum launch_mode)mode;
+	if (fall_back != Py_None) {
+		python_fall_back = Py_NewRef(fall_back);
+		plan.fall_back = run_fall_back;
 	}
 	plan.argv = arguments;
 	plan.envp = environment;

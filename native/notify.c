@@ -26,6 +26,7 @@
 #include "scope.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -159,26 +160,56 @@ static bool receive(const struct notifier *notifier, struct seccomp_notif *notif
 	}
 }
 
-static bool is_id(int operation)
+static bool listener_valid(const struct request *request)
 {
-	return operation == OP_GETUID || operation == OP_GETEUID || operation == OP_GETGID ||
-	       operation == OP_GETEGID;
+	// Linux 5.0
+	uint64_t id = request->id;
+	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-// What touches no file waits for the target's memory at most, which a file server
-// may be behind. Nor does looking at a local file wait: a disk may have to be read,
-// but that comes to an end by itself. Removing a large file may take long; the
-// supervisor does so only where records are at stake.
-static bool might_block(const struct request *request)
+static int listener_give(const struct request *request, int fd, int number, bool close_on_exec)
 {
-	struct session *session = request->session;
-	if (!request->row || is_id(request->row->operation))
-		return false;
-	if (request->row->operation == OP_PYTHON || !atomic_load(&session->local) ||
-	    atomic_load(&session->page->views))
-		return true;
-	return request->row->subject == SUBJECT_ENTRY && inode_table_count(&session->table) > 0;
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.flags = number < 0 ? 0 : SECCOMP_ADDFD_FLAG_SETFD,
+		.srcfd = (uint32_t)fd,
+		.newfd = number < 0 ? 0 : (uint32_t)number,
+		.newfd_flags = close_on_exec ? O_CLOEXEC : 0,
+	};
+	int given = ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+	return given < 0 ? -errno : given;
 }
+
+static bool listener_send_descriptor(const struct request *request, int fd)
+{
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.srcfd = (uint32_t)fd,
+		.newfd_flags = O_CLOEXEC,
+		.flags = SECCOMP_ADDFD_FLAG_SEND, // Linux 5.14
+	};
+	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0;
+}
+
+static void listener_send(const struct request *request, const struct outcome *outcome)
+{
+	struct seccomp_notif_resp response = {.id = request->id};
+	if (outcome->kind == OUTCOME_VALUE)
+		response.val = outcome->value;
+	else if (outcome->kind == OUTCOME_ERRNO)
+		response.error = (int32_t)-outcome->value;
+	else
+		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	// ENOENT: the target was killed, or a signal took it out of the call.
+	ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+static const struct event_source listener_source = {
+	.valid = listener_valid,
+	.give = listener_give,
+	.send_descriptor = listener_send_descriptor,
+	.send = listener_send,
+};
 
 static void set_sync_wake_up(struct notifier *notifier, bool wanted)
 {
@@ -231,7 +262,7 @@ static void *worker(void *argument)
 		};
 		memcpy(request.args, notification->data.args, sizeof(request.args));
 		struct outcome outcome;
-		bool blocks = might_block(&request);
+		bool blocks = request_might_block(&request);
 		bool shared = blocks && leave_turn(notifier);
 		// With every worker waiting for some file, a server among the targets
 		// must still be heard: looking can be left to the kernel.
@@ -265,6 +296,7 @@ static int descriptors_allowed(void)
 
 int notify_start(struct session *session)
 {
+	session->source = &listener_source;
 	// Detached workers use it until the process ends.
 	static struct notifier notifier;
 	notifier = (struct notifier){.session = session, .workers = 2};

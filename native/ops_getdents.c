@@ -179,18 +179,6 @@ static int open_again(const struct request *request, int number, unsigned *flags
 	return fd_release(&fd);
 }
 
-static bool replace_open_file(const struct request *request, int fd, int number, unsigned flags)
-{
-	struct seccomp_notif_addfd addfd = {
-		.id = request->id,
-		.srcfd = (uint32_t)fd,
-		.newfd = (uint32_t)number,
-		.newfd_flags = flags & O_CLOEXEC,
-		.flags = SECCOMP_ADDFD_FLAG_SETFD,
-	};
-	return ioctl(request->session->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0;
-}
-
 static bool hand_out(const struct request *request, const struct listing *listing)
 {
 	return target_write(request->tid, request->args[request->row->buffer], listing->bytes,
@@ -218,7 +206,8 @@ static void list_anew(struct request *request, struct listing *listing, struct o
 		return;
 	read_listing(request, listing);
 	if (listing->size > 0 && listing->shows_devices && notification_valid(request) &&
-	    hand_out(request, listing) && replace_open_file(request, listing->fd, number, flags))
+	    hand_out(request, listing) &&
+	    answer_replace(request, listing->fd, number, flags & O_CLOEXEC) >= 0)
 		outcome_value(outcome, listing->size);
 }
 

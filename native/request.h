@@ -8,8 +8,11 @@
 #include "session.h"
 #include "syscall_rows.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct stopped_call;
 
 struct request {
 	struct session *session;
@@ -19,6 +22,7 @@ struct request {
 	bool narrow;       // its pointers in memory have 32 bits: i386 or x32
 	uint64_t received; // the time stamp counter at its receipt
 	uint64_t args[6];
+	struct stopped_call *stopped; // where the target stands, under ptrace
 };
 
 // A register by its position in the row; 0 for an argument the call has not.
@@ -59,6 +63,10 @@ static inline bool request_flags_valid(const struct request *request)
 #define X(name, NAME) void op_##name(struct request *request, struct outcome *outcome);
 NATIVE_OPERATIONS(X)
 #undef X
+
+// Whether handling it may take as long as somebody else likes: a network file system, a
+// target that serves the file, Python.
+bool request_might_block(const struct request *request);
 
 // Finds the row's handler and runs it.
 void dispatch(struct request *request, struct outcome *outcome);

@@ -137,6 +137,8 @@ static void probe_kernel(struct session *session)
 void session_init(struct session *session)
 {
 	session->listener = -1;
+	session->command_changes = -1;
+	session->filters = 1;
 	session->watch = -1;
 	session->mounts = -1;
 	session->memory = -1;
@@ -170,6 +172,7 @@ void session_destroy(struct session *session)
 	scope_close(&session->watch);
 	scope_close(&session->mounts);
 	scope_close(&session->listener);
+	scope_close(&session->command_changes);
 	scope_close(&session->control);
 }
 

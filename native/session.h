@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+struct event_source;
 struct outcome;
 struct places;
 struct request;
@@ -43,7 +44,12 @@ struct session_locks {
 _Static_assert(sizeof(struct session_locks) <= SESSION_LOCK_WORDS * 8, "they fit");
 
 struct session {
-	int listener;
+	const struct event_source *source; // of the requests (answer.h)
+	int listener;        // of seccomp notifications, or -1
+	int command_changes; // under ptrace: what has become of COMMAND (ptrace.h), or -1
+	int filters;         // of ours that every target runs under
+	_Atomic uint32_t stops; // under ptrace: calls that have stopped their target
+	atomic_bool every_call; // of a target stops it, whatever the filter says
 	int watch;    // the workers' epoll instance
 	int mounts;   // the list of mounts, mounts.h
 	int memory;   // the file of page and table, to be given to targets, or -1: private
@@ -84,6 +90,7 @@ struct session {
 	int control; // messages to the front process, see control.h
 	atomic_bool told_unreadable;
 	atomic_bool told_no_btime;
+	atomic_bool told_no_tracing;
 };
 
 // A session without anything, in zeroed memory.

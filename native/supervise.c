@@ -5,6 +5,7 @@
 #include "live.h"
 #include "metadata.h"
 #include "mounts.h"
+#include "ptrace.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -77,6 +78,17 @@ static void reap(struct life *life)
 			command_changed(life, status);
 }
 
+// The tracing thread reaps. Returns false when it has ended, with the last target.
+static bool hear_tracer(struct life *life)
+{
+	struct command_change change;
+	ssize_t size;
+	while ((size = read(life->session->command_changes, &change, sizeof(change))) > 0)
+		if (life->command > 0)
+			command_changed(life, change.status);
+	return size < 0;
+}
+
 // The front process speaks for the user: its end by SIGKILL is COMMAND's too, as
 // if the signal had hit COMMAND itself.
 static void hear_front(struct life *life)
@@ -107,15 +119,19 @@ void supervise(struct session *session, pid_t command)
 	sigset_t child;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	SCOPED_FD changes = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	bool traced = session->command_changes >= 0;
+	SCOPED_FD changes = traced ? -1 : signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	bool served = true;
 
 	while (life.command > 0 || served) {
-		reap(&life);
+		if (traced)
+			served = hear_tracer(&life);
+		else
+			reap(&life);
 		if (life.command <= 0 && !served)
 			break;
 		struct pollfd events[] = {
-			{.fd = changes, .events = POLLIN},
+			{.fd = traced ? session->command_changes : changes, .events = POLLIN},
 			{.fd = session->control, .events = POLLIN},
 			// No events: POLLHUP comes unasked, POLLIN is the workers'.
 			{.fd = served ? session->listener : -1},
@@ -124,11 +140,12 @@ void supervise(struct session *session, pid_t command)
 		if (poll(events, 4, -1) < 0)
 			continue;
 		struct signalfd_siginfo info;
-		if (events[0].revents)
+		if (events[0].revents && !traced)
 			while (read(changes, &info, sizeof(info)) > 0)
 				;
 		if (events[1].revents) {
-			reap(&life);
+			if (!traced)
+				reap(&life);
 			hear_front(&life);
 		}
 		if (events[2].revents & POLLHUP)

@@ -134,9 +134,13 @@ class Watched:
 
 
 def process_state(pid: int) -> str:
-    """The state letter in /proc/PID/stat, "" if the process has gone."""
+    """The state letter in /proc/PID/stat, "" if the process has gone.
+
+    "T" for a process that is stopped, whether its tracer knows ("t") or there is none.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state.replace("t", "T")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

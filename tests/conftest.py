@@ -196,6 +196,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "start fakeroot-sc with --no-shim: all calls are answered by the supervisor"
     parser.addoption("--no-shim", action="store_true", help=text)
+    text = "start fakeroot-sc with --mode=MODE: notify, ptrace or ptrace-all"
+    parser.addoption("--mode", choices=("notify", "ptrace", "ptrace-all"), help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -204,14 +206,17 @@ def pytest_configure(config: pytest.Config) -> None:
             f"{installed.FAKEROOT_SC} is missing: the tests check the installed command; "
             f"run {sys.executable} -m pip install '.[test]' first"
         )
-    if config.option.no_shim:
+    options = ["--no-shim"] * config.option.no_shim
+    if config.option.mode:
+        options.append(f"--mode={config.option.mode}")
+    if options:
         directory = Path(tempfile.mkdtemp(prefix="fsc-command-"))
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
         directory.chmod(0o755)
         try:
-            installed.always_with("--no-shim", directory)
+            installed.always_with(options, directory)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise pytest.UsageError(f"--no-shim takes cc (Debian package gcc): {error}") from error
+            raise pytest.UsageError(f"{options} takes cc (Debian package gcc): {error}") from error
 
 
 def pytest_report_header() -> str | None:

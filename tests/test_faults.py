@@ -26,6 +26,8 @@ REFUSE = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,11 +43,25 @@ static int install(struct sock_filter *code, unsigned length, unsigned flags)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
-// A listener for acct(2), kept by a parent; the child runs the command.
-static void listen_already(void)
+// Leaves every call to the kernel, as supervisors of containers do with most.
+static void serve(int listener)
+{
+	for (;;) {
+		struct seccomp_notif one;
+		memset(&one, 0, sizeof(one));
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &one) < 0)
+			continue;
+		struct seccomp_notif_resp leave = {
+			.id = one.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+		ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &leave);
+	}
+}
+
+// A listener for a call, kept by a parent; the child runs the command.
+static void listen_already(unsigned nr)
 {
 	struct sock_filter code[] = {
-		LOAD(nr), UNLESS(SYS_acct, 1), RETURN(SECCOMP_RET_USER_NOTIF),
+		LOAD(nr), UNLESS(nr, 1), RETURN(SECCOMP_RET_USER_NOTIF),
 		RETURN(SECCOMP_RET_ALLOW),
 	};
 	int status, listener = install(code, 4, SECCOMP_FILTER_FLAG_NEW_LISTENER);
@@ -58,11 +74,15 @@ static void listen_already(void)
 		close(listener);
 		return;
 	}
+	pid_t server = fork();
+	if (server == 0)
+		serve(listener);
 	waitpid(child, &status, 0);
+	kill(server, SIGKILL);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
 }
 
-// refuse NR:ERRNO[:ARGUMENT:VALUE]... -- COMMAND: one filter each; "listener" too.
+// refuse NR:ERRNO[:ARGUMENT:VALUE]... -- COMMAND: one filter each; or listen:NR.
 int main(int argc, char **argv)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -73,8 +93,8 @@ int main(int argc, char **argv)
 	char **command = argv + i + 1;
 	while (--i > 0) {
 		unsigned nr, error, argument = 0, value = 0;
-		if (!strcmp(argv[i], "listener")) {
-			listen_already();
+		if (sscanf(argv[i], "listen:%u", &nr) == 1) {
+			listen_already(nr);
 			continue;
 		}
 		int parts = sscanf(argv[i], "%u:%u:%u:%u", &nr, &error, &argument, &value);
@@ -98,6 +118,7 @@ int main(int argc, char **argv)
 
 # Numbers of x86-64.
 IOCTL, PREAD64, PWRITE64, SENDTO, RECVFROM, SENDMSG, RECVMSG = 16, 17, 18, 44, 45, 46, 47
+PTRACE, ACCT, SETXATTR, MKNODAT = 101, 163, 188, 259
 SOCKETPAIR, GETGROUPS, PRCTL, SIGNALFD4 = 53, 115, 157, 289
 PROCESS_VM_READV, PROCESS_VM_WRITEV, SECCOMP, MEMFD_CREATE = 310, 311, 317, 319
 MEMBARRIER, STATX, PIDFD_OPEN, CLONE3 = 324, 332, 434, 435
@@ -106,6 +127,7 @@ CLOSE_RANGE, OPENAT2, PIDFD_GETFD, FACCESSAT2 = 436, 437, 438, 439
 SET_MODE_FILTER, GET_NOTIF_SIZES = 1, 3
 NOTIF_SET_FLAGS = 0x40082104
 SET_NO_NEW_PRIVS, SET_CHILD_SUBREAPER = 38, 36
+SEIZE, GET_SYSCALL_INFO = 0x4206, 0x420E
 SPEC_ALLOW, NEW_LISTENER, WAIT_KILLABLE = 4, 8, 32
 
 Refuse = Callable[..., "Outcome"]
@@ -122,6 +144,14 @@ class Outcome:
 
     def assert_works(self) -> None:
         assert (self.status, self.said, self.ran) == (0, "", True)
+
+    def assert_falls_back(self, mode: str, *words: str) -> None:
+        """It works, and one line says by which mode and why."""
+        assert (self.status, self.ran) == (0, True), self
+        last = self.said.splitlines()[-1]
+        assert last.startswith(f"fakeroot-sc: using --mode {mode} ("), self
+        for word in words:
+            assert word in last, self
 
     def assert_named(self, *words: str) -> None:
         """It failed in the one good way: what, why, what to do."""
@@ -153,9 +183,12 @@ test "$(find . -type c)" = ./device
 def refuse(refuser: Path, tmp_path: Path) -> Refuse:
     """Runs WORK under fakeroot-sc, with some calls refused."""
 
-    def run_refused(*refusals: str, command: tuple[str, ...] = (FAKEROOT_SC,)) -> Outcome:
+    def run_refused(
+        *refusals: str, mode: str = "", command: tuple[str, ...] = (FAKEROOT_SC,)
+    ) -> Outcome:
+        options = [f"--mode={mode}"] if mode else []
         done = bare(
-            [refuser, *refusals, "--", *command, "--", "sh", "-euc", WORK],
+            [refuser, *refusals, "--", *command, *options, "--", "sh", "-euc", WORK],
             cwd=tmp_path,
             timeout=2 * PATIENCE,
         )
@@ -201,18 +234,20 @@ def test_the_refuser_refuses(refuser: Path, tmp_path: Path) -> None:
     ids=["ENOSYS", "EPERM", "EINVAL"],
 )
 def test_refused_seccomp_is_named(refuse: Refuse, error: int, advice: str) -> None:
-    refuse(refusal(SECCOMP, error)).assert_named("seccomp", os.strerror(error), advice)
+    outcome = refuse(refusal(SECCOMP, error), mode="notify")
+    outcome.assert_named("seccomp", os.strerror(error), advice)
 
 
 @pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
 def test_refused_filter_alone_is_named(refuse: Refuse, error: int) -> None:
-    outcome = refuse(refusal(SECCOMP, error, 0, SET_MODE_FILTER))
+    outcome = refuse(refusal(SECCOMP, error, 0, SET_MODE_FILTER), mode="notify")
     outcome.assert_named("seccomp filter", os.strerror(error))
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EPERM])
 def test_refused_notification_sizes_are_named(refuse: Refuse, error: int) -> None:
-    refuse(refusal(SECCOMP, error, 0, GET_NOTIF_SIZES)).assert_named(os.strerror(error))
+    outcome = refuse(refusal(SECCOMP, error, 0, GET_NOTIF_SIZES), mode="notify")
+    outcome.assert_named(os.strerror(error))
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.EINVAL, errno.ENOSYS])
@@ -222,22 +257,66 @@ def test_refused_no_new_privs_is_named(refuse: Refuse, error: int) -> None:
 
 
 def test_a_listener_in_the_chain_is_named(refuse: Refuse) -> None:
-    refuse("listener").assert_named("Device or resource busy", "another supervisor")
+    outcome = refuse(f"listen:{ACCT}", mode="notify")
+    outcome.assert_named("Device or resource busy", "another supervisor", "--mode ptrace")
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS, errno.EACCES])
 def test_refused_hand_over_is_named(refuse: Refuse, error: int) -> None:
-    refuse(refusal(SENDMSG, error)).assert_named("listener", os.strerror(error), "sendmsg")
+    outcome = refuse(refusal(SENDMSG, error), mode="notify")
+    outcome.assert_named("listener", os.strerror(error), "sendmsg")
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
 def test_refused_receipt_of_the_listener_is_named(refuse: Refuse, error: int) -> None:
-    refuse(refusal(RECVMSG, error)).assert_named("listener")
+    refuse(refusal(RECVMSG, error), mode="notify").assert_named("listener")
 
 
 @pytest.mark.parametrize("request_number", [0xC0502100, 0xC0182101], ids=["receive", "send"])
 def test_refused_notification_ioctls_are_named(refuse: Refuse, request_number: int) -> None:
-    refuse(refusal(IOCTL, errno.EPERM, 1, request_number)).assert_named()
+    refuse(refusal(IOCTL, errno.EPERM, 1, request_number), mode="notify").assert_named()
+
+
+@pytest.mark.parametrize("mode", ["ptrace", "ptrace-all"])
+def test_refused_tracing_is_named(refuse: Refuse, mode: str) -> None:
+    outcome = refuse(refusal(PTRACE, errno.EPERM, 0, SEIZE), mode=mode)
+    outcome.assert_named("PTRACE_SEIZE", os.strerror(errno.EPERM), "ptrace_scope")
+
+
+def test_stops_that_cannot_be_told_apart_are_named(refuse: Refuse) -> None:
+    """Linux before 5.3 has no PTRACE_GET_SYSCALL_INFO."""
+    outcome = refuse(refusal(PTRACE, errno.EIO, 0, GET_SYSCALL_INFO), mode="ptrace-all")
+    outcome.assert_named("trial call", "PTRACE_GET_SYSCALL_INFO")
+
+
+# --- What another mode is taken for ------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
+def test_without_seccomp_every_call_is_traced(refuse: Refuse, error: int) -> None:
+    outcome = refuse(refusal(SECCOMP, error), mode="auto")
+    outcome.assert_falls_back("ptrace-all", "seccomp filter", os.strerror(error))
+
+
+def test_a_listener_in_the_chain_is_no_obstacle(refuse: Refuse) -> None:
+    outcome = refuse(f"listen:{ACCT}", mode="auto")
+    outcome.assert_falls_back("ptrace", "another supervisor already listens")
+
+
+@pytest.mark.parametrize("nr", [MKNODAT, SETXATTR])
+def test_calls_that_a_foreign_listener_intercepts_are_faked(refuse: Refuse, nr: int) -> None:
+    """It outranks the stops of a filter of ours, so that every call is stopped."""
+    outcome = refuse(f"listen:{nr}", mode="auto")
+    outcome.assert_falls_back("ptrace", "another supervisor already listens")
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
+def test_where_no_listener_can_be_handed_over_calls_are_traced(refuse: Refuse, error: int) -> None:
+    refuse(refusal(SENDMSG, error), mode="auto").assert_falls_back("ptrace", os.strerror(error))
+
+
+def test_a_kernel_that_does_not_describe_calls_is_traced_by_registers(refuse: Refuse) -> None:
+    refuse(refusal(PTRACE, errno.EIO, 0, GET_SYSCALL_INFO), mode="ptrace").assert_works()
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])

@@ -10,7 +10,7 @@ import installed
 import pytest
 from conftest import Run
 
-only_by_shim = pytest.mark.skipif(bool(installed.OPTIONS), reason="the shim is turned off")
+only_by_shim = pytest.mark.skipif(not installed.has_shim(), reason="the shim is turned off")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import installed
 import pytest
 from harness import Probe, Session
 
-pytestmark = pytest.mark.skipif(bool(installed.OPTIONS), reason="the shim is turned off")
+pytestmark = pytest.mark.skipif(not installed.has_shim(), reason="the shim is turned off")
 
 AT_FDCWD = -100
 PLACES = 4096

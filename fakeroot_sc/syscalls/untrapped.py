@@ -91,7 +91,7 @@ UNTRAPPED: tuple[Group, ...] = (
         Kind.REAL,
         "whether one process may reach another is decided by their real ids",
         """kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_getfd
-        ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp
+        process_vm_readv process_vm_writev process_madvise process_mrelease kcmp
         get_robust_list move_pages migrate_pages perf_event_open""",
     ),
     Group(

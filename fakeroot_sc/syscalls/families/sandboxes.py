@@ -1,4 +1,5 @@
-"""Filters of the program's own: seccomp(2).  prctl(2) is in :mod:`.capabilities`."""
+"""Filters and tracers of the program's own: seccomp(2), ptrace(2).  prctl(2) is in
+:mod:`.capabilities`."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from fakeroot_sc.syscalls.row import Masked, Syscall
 
 SECCOMP_SET_MODE_FILTER = 1
+PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE = 0, 16, 0x4206
 
 
 def rows() -> Iterator[Syscall]:
@@ -19,4 +21,18 @@ def rows() -> Iterator[Syscall]:
         x86_64=317,
         i386=354,
         reason="goes to the kernel; from then on the shim takes care to call nothing unusual",
+    )
+    yield Syscall(
+        name="ptrace",
+        family="sandboxes",
+        operation="tracing",
+        arguments=("ptrace_request",),
+        traps=tuple(
+            Masked("ptrace_request", 0xFFFF_FFFF, request)
+            for request in (PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE)
+        ),
+        x86_64=101,
+        x32_own=521,
+        i386=26,
+        reason="goes to the kernel; under --mode ptrace, where it cannot work, a message says so",
     )

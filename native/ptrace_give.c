@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The target opens the supervisor's descriptor by its path below /proc. Where it has no
+// /proc, or another, and where it must share the open file, it gets the descriptor in a
+// message. The calls for that are made in its place, with a page of memory of its own
+// for their arguments: what lies below its stack pointer may be in use (Go's stacks).
+#include "ptrace_give.h"
+
+#include "kernel.h"
+#include "scope.h"
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define PAGE_BYTES 4096
+
+// Where things lie in the page.
+#define AT_ADDRESS 0    // a path, or a struct sockaddr_un
+#define AT_MESSAGE 256  // struct msghdr
+#define AT_VECTOR 384   // struct iovec
+#define AT_BYTE 448     // that it points to
+#define AT_ANCILLARY 512
+
+// <linux/socket.h> as programs of 32 bits have it, compat_msghdr and compat_iovec
+struct narrow_message {
+	uint32_t name, name_length, vector, vectors, ancillary, ancillary_length, flags;
+};
+
+struct giving {
+	struct stopped_call *call;
+	next_call_stop *next;
+	void *context;
+	uint64_t page; // in the target, 0: none yet
+	int socket;    // of the target, -1: none
+};
+
+static int64_t replace(const struct giving *giving, enum replacement what, uint64_t a, uint64_t b,
+		       uint64_t c, uint64_t d)
+{
+	const uint64_t args[6] = {a, b, c, d, UINT64_MAX, 0}; // the fifth is mmap's descriptor
+	return stopped_call_replace(giving->call, what, args, giving->next, giving->context);
+}
+
+static int put(const struct giving *giving, size_t at, const void *bytes, size_t size)
+{
+	return target_write(giving->call->tid, giving->page + at, bytes, size);
+}
+
+static bool is_error(int64_t result)
+{
+	return result < 0 && result >= -4095;
+}
+
+static int make_page(struct giving *giving)
+{
+	int64_t page = replace(giving, REPLACE_MMAP, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS);
+	if (is_error(page))
+		return (int)page;
+	giving->page = (uint64_t)page;
+	return 0;
+}
+
+static bool is_same_file(const struct giving *giving, int number, int fd)
+{
+	char name[48];
+	struct stat given, own;
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", giving->call->tid, number);
+	return stat(name, &given) == 0 && fstat(fd, &own) == 0 && given.st_dev == own.st_dev &&
+	       given.st_ino == own.st_ino;
+}
+
+// Below the target's /proc another process may have our number.
+static int give_by_path(const struct giving *giving, int fd, bool close_on_exec)
+{
+	char path[48];
+	int flags = fcntl(fd, F_GETFL);
+	int length = snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
+	if (flags < 0)
+		return -errno;
+	int error = put(giving, AT_ADDRESS, path, (size_t)length + 1);
+	if (error)
+		return error;
+	flags = (flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_TMPFILE)) | O_NOCTTY |
+		(close_on_exec ? O_CLOEXEC : 0);
+	int64_t number = replace(giving, REPLACE_OPENAT, (uint64_t)AT_FDCWD,
+				 giving->page + AT_ADDRESS, (uint64_t)flags, 0);
+	if (!is_error(number) && !is_same_file(giving, (int)number, fd)) {
+		replace(giving, REPLACE_CLOSE, (uint64_t)number, 0, 0, 0);
+		return -ENOENT;
+	}
+	return (int)number;
+}
+
+// An abstract name (unix(7)) of the target's socket, which nobody can guess.
+static socklen_t draw_name(struct sockaddr_un *name_ret)
+{
+	uint64_t random[2] = {0};
+	*name_ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
+		random[0] = __builtin_ia32_rdtsc();
+	int length = snprintf(name_ret->sun_path + 1, sizeof(name_ret->sun_path) - 1,
+			      "fakeroot-sc %016llx%016llx", (unsigned long long)random[0],
+			      (unsigned long long)random[1]);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+}
+
+static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} ancillary = {0};
+	char byte = 0;
+	struct iovec data = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {
+		.msg_name = (void *)(uintptr_t)name,
+		.msg_namelen = length,
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &ancillary,
+		.msg_controllen = sizeof(ancillary),
+	};
+	ancillary.header = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
+	SCOPED_FD own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (own < 0 || sendmsg(own, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	return 0;
+}
+
+static int put_message(const struct giving *giving)
+{
+	uint64_t page = giving->page;
+	if (giving->call->arch == FSC_ARCH_I386) {
+		const uint32_t vector[2] = {(uint32_t)page + AT_BYTE, 1};
+		const struct narrow_message message = {
+			.vector = (uint32_t)page + AT_VECTOR,
+			.vectors = 1,
+			.ancillary = (uint32_t)page + AT_ANCILLARY,
+			.ancillary_length = 64,
+		};
+		int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+		return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
+	}
+	const uint64_t vector[2] = {page + AT_BYTE, 1};
+	const struct msghdr message = {
+		.msg_iov = (struct iovec *)(page + AT_VECTOR),
+		.msg_iovlen = 1,
+		.msg_control = (void *)(page + AT_ANCILLARY),
+		.msg_controllen = 64,
+	};
+	int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+	return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
+}
+
+static int give_by_message(struct giving *giving, int fd, bool close_on_exec)
+{
+	struct sockaddr_un name;
+	socklen_t length = draw_name(&name);
+	int error = put(giving, AT_ADDRESS, &name, sizeof(name));
+	if (!error)
+		error = put_message(giving);
+	if (error)
+		return error;
+	int64_t result =
+		replace(giving, REPLACE_SOCKET, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0);
+	if (is_error(result))
+		return (int)result;
+	giving->socket = (int)result;
+	result = replace(giving, REPLACE_BIND, (uint64_t)giving->socket,
+			 giving->page + AT_ADDRESS, length, 0);
+	if (!is_error(result))
+		result = send_to(&name, length, fd);
+	if (!is_error(result))
+		result = replace(giving, REPLACE_RECVMSG, (uint64_t)giving->socket,
+				 giving->page + AT_MESSAGE,
+				 MSG_DONTWAIT | (close_on_exec ? MSG_CMSG_CLOEXEC : 0), 0);
+	if (is_error(result))
+		return (int)result;
+	// A header of 12 bytes for programs of 32 bits, of 16 for others, then the number.
+	int header = giving->call->arch == FSC_ARCH_I386 ? 12 : 16, number;
+	error = target_read(giving->call->tid, giving->page + AT_ANCILLARY + (uint64_t)header,
+			    &number, sizeof(number));
+	return error ? error : number;
+}
+
+static int move(const struct giving *giving, int given, int number, bool close_on_exec)
+{
+	int64_t moved = replace(giving, REPLACE_DUP3, (uint64_t)given, (uint64_t)number,
+				close_on_exec ? O_CLOEXEC : 0, 0);
+	replace(giving, REPLACE_CLOSE, (uint64_t)given, 0, 0, 0);
+	return (int)moved;
+}
+
+int ptrace_give(struct stopped_call *call, int fd, int number, bool close_on_exec,
+		next_call_stop *next, void *context)
+{
+	struct giving giving = {.call = call, .next = next, .context = context, .socket = -1};
+	int error = make_page(&giving);
+	if (error)
+		return error;
+	int given = number < 0 ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
+	if (given < 0 && given != -EMFILE && given != -ESRCH)
+		given = give_by_message(&giving, fd, close_on_exec);
+	if (given >= 0 && number >= 0)
+		given = move(&giving, given, number, close_on_exec);
+	if (giving.socket >= 0)
+		replace(&giving, REPLACE_CLOSE, (uint64_t)giving.socket, 0, 0, 0);
+	replace(&giving, REPLACE_MUNMAP, giving.page, PAGE_BYTES, 0, 0);
+	return given;
+}
