@@ -70,6 +70,8 @@ def test_options_of_fakeroot_are_taken_and_ignored(options: str) -> None:
     ("arguments", "named"),
     [
         (["-x"], "-x"),
+        (["--mode", "fast"], "--mode"),
+        (["--mode"], "--mode"),
         (["--no-such-option"], "--no-such-option"),
         (["-ux"], "-x"),
         (["--f"], "--f"),

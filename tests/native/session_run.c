@@ -84,11 +84,13 @@ int main(int argc, char **argv)
 {
 	static char filter[4096 * 8];
 	int ends[2], supervisor_status;
+	const char *traced = getenv("SESSION_PTRACE");
 	if (argc < 4 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return 125;
 	if (*argv[2])
 		setenv("LD_PRELOAD", argv[2], 1);
 	struct launch_plan plan = {
+		.mode = traced ? LAUNCH_PTRACE : LAUNCH_NOTIFY,
 		.argv = argv + 3,
 		.envp = environ,
 		.filter = filter,
