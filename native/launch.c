@@ -203,6 +203,9 @@ static enum launch_stage follow_child(struct session *session, int channel, int 
 	if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
 		return LAUNCH_HANDOVER;
 	if (message.stage == LAUNCH_NONE) {
+		*error_ret = -notify_check(*listener);
+		if (*error_ret)
+			return LAUNCH_NOTIFY;
 		int error = session_detach(session, channel);
 		if (!error)
 			error = notify_start(session);

@@ -19,6 +19,7 @@
 	X(NO_PRIVS) /* prctl(PR_SET_NO_NEW_PRIVS) */                                               \
 	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
 	X(HANDOVER) /* sending the listener to the supervisor */                                   \
+	X(NOTIFY)   /* receiving and answering notifications */                                    \
 	X(ANSWER)   /* the first trapped call did not come back as the supervisor answered it */   \
 	X(MEMORY)   /* reading or writing the target's memory */                                   \
 	X(EXECUTE)  /* execve() of COMMAND */
