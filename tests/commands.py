@@ -1,6 +1,7 @@
 """Helpers of the tests that start whole programs: run, compile, wait, talk to a terminal.
 
-Nothing here sleeps: what must be waited for is a descriptor, and every wait is bounded.
+Nothing here sleeps: what must be waited for is a descriptor, where there is one, and every
+wait is bounded.
 """
 
 from __future__ import annotations
@@ -28,6 +29,43 @@ PYTHON = [sys.executable, "-I", "-S"]
 
 PATIENCE = 20.0
 """Seconds after which a wait has failed: far more than anything here takes."""
+
+READER = [
+    *PYTHON,
+    "-c",
+    "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "print(os.getpid(), os.getppid(), flush=True); input()",
+]
+"""COMMAND that says who it is and then waits for a line on its standard input.
+
+^C ends it by the kernel's hand: Python's own handler misses one that comes just before the read.
+"""
+
+
+def python(code: str) -> list[str]:
+    """A command line that runs a piece of Python."""
+    return [*PYTHON, "-c", code]
+
+
+def dedent(text: str) -> str:
+    """The text without its first line's indentation."""
+    lines = text.strip("\n").splitlines()
+    width = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(line[width:] for line in lines) + "\n"
+
+
+REPORTS_SIGNALS = dedent("""
+    import os, signal
+    watched = [signal.SIGHUP, signal.SIGTERM, signal.SIGWINCH, signal.SIGUSR1, signal.SIGCONT]
+    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    print(f"ready={os.getpid()}", flush=True)
+    fd = os.open(os.environ["RESULT"], os.O_WRONLY)
+    while True:
+        number = signal.sigwait(watched)
+        os.write(fd, f"{signal.Signals(number).name}\\n".encode())
+        if number in (signal.SIGHUP, signal.SIGTERM):
+            break
+""")
 
 Argument = str | os.PathLike[str]
 
@@ -139,6 +177,16 @@ def process_state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def comes_to_be(pid: int, state: str, timeout: float = PATIENCE) -> bool:
+    """Whether a process gets into a state: the kernel tells nobody of it but a parent."""
+    end = time.monotonic() + timeout
+    while process_state(pid) != state:
+        if time.monotonic() > end:
+            return False
+        os.sched_yield()
+    return True
 
 
 def session_members(session: int) -> list[int]:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -181,6 +182,16 @@ def _run_both(config: pytest.Config, stage: Path) -> int:
     return next((status for status in counting if status), 0)
 
 
+def _start_programs_as_a_shell_would() -> None:
+    """What nohup(1) or a shell's & has told this process to ignore, programs do not inherit.
+
+    A handler's place is taken by the default at execve(2); set here, it goes on ignoring.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Hands over to the two runs when started as root."""
@@ -199,6 +210,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _start_programs_as_a_shell_would()
     if not Path(installed.FAKEROOT_SC).exists():
         raise pytest.UsageError(
             f"{installed.FAKEROOT_SC} is missing: the tests check the installed command; "
@@ -358,3 +370,11 @@ def real_root_can_make_devices(tmp_path_factory: pytest.TempPathFactory) -> None
 def pair_of(probes: Probes, real_root_can_make_devices: None) -> PairOf:
     """Opens a pair for a build of the probe."""
     return lambda build: sides(probes(build))
+
+
+@pytest.fixture
+def result_fifo(tmp_path: Path) -> Path:
+    """A FIFO in which COMMAND says what happened to it, named by RESULT."""
+    path = tmp_path / "result"
+    os.mkfifo(path)
+    return path
