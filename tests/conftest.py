@@ -230,8 +230,18 @@ def pytest_report_header() -> str | None:
     return f"fakeroot-sc {' '.join(installed.OPTIONS)}" if installed.OPTIONS else None
 
 
+def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each part runs its own tests; an ordinary user's run skips those marked root."""
+    """Each part runs its own tests; an ordinary user's run skips those marked root.
+
+    How the command is started makes no difference to tests that do not start it.
+    """
+    if installed.OPTIONS:
+        _deselect(config, items, {item for item in items if item.get_closest_marker("pure")})
     part = os.environ.get(PART)
     marked = [item for item in items if item.get_closest_marker("root")]
     if part is None:
@@ -239,9 +249,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason="needs real root"))
         return
-    kept = [item for item in items if (item in marked) == (part == "root")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    _deselect(config, items, {item for item in items if (item in marked) != (part == "root")})
 
 
 @pytest.fixture(scope="session")

@@ -31,5 +31,7 @@ def always_with(option: str, directory: Path) -> None:
         check=True,
     )
     target.chmod(0o755)
+    for other in Path(FAKEROOT_SC).parent.glob("fakeroot-sc-*"):
+        (directory / other.name).symlink_to(other)
     FAKEROOT_SC = str(target)
     OPTIONS.append(option)
