@@ -43,6 +43,7 @@ UNPRIVILEGED = "FAKEROOT_SC_TEST_UID"
 """In the same: the number of the unprivileged user."""
 
 USER_NAME = "fakeroot-sc-test"
+STATIC_BUILDS = {"static", *(name for name in BUILDS if name.endswith("-static"))}
 STAGE_IGNORES = (".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".*_cache")
 SETUP_PATIENCE = 600.0
 
@@ -235,13 +236,21 @@ def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[pyt
     items[:] = [item for item in items if item not in left_out]
 
 
+def _is_of_a_static_build(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return any(isinstance(value, str) and value in STATIC_BUILDS for value in parameters.values())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each part runs its own tests; an ordinary user's run skips those marked root.
 
-    How the command is started makes no difference to tests that do not start it.
+    How the command is started makes no difference to tests that do not start it, and the shim
+    none to static programs.
     """
     if installed.OPTIONS:
         _deselect(config, items, {item for item in items if item.get_closest_marker("pure")})
+    if config.option.no_shim:
+        _deselect(config, items, {item for item in items if _is_of_a_static_build(item)})
     part = os.environ.get(PART)
     marked = [item for item in items if item.get_closest_marker("root")]
     if part is None:
