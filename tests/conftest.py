@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import installed
 import pytest
 from differential import PairOf, sides
@@ -35,6 +36,10 @@ from harness import (
     build_probe,
     populate,
 )
+
+# How long an example takes is the machine's affair, which may be busy.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 PART = "FAKEROOT_SC_TEST_PART"
 """In the environment of the two inner runs: "user" or "root"."""
