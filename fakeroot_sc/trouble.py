@@ -53,6 +53,10 @@ _STAGES = {
         "handing the seccomp listener to the supervisor",
         "a sandbox forbids passing descriptors (sendmsg with SCM_RIGHTS), or killed the process",
     ),
+    "RECEIVE": (
+        "receiving and answering seccomp notifications",
+        "a sandbox forbids their ioctl(2) requests (SECCOMP_IOCTL_NOTIF_RECV, _SEND): allow them",
+    ),
     "ANSWER": (
         "the trial call was not answered by the supervisor",
         "a sandbox or tracer answers system calls in its place: run fakeroot-sc outside of it; "

@@ -19,6 +19,7 @@ int glance(struct request *request, int flags, unsigned mask, struct statx *real
 		int error = resolve_statx(request, flags, mask | RULES_ATTRIBUTES, real_ret);
 		if (error)
 			return error;
+		metadata_settle(request->session);
 		known = metadata_look_up(request->session, real_ret, record_ret);
 		if (known != METADATA_DOUBTFUL && retirements == atomic_load(&page->retirements))
 			break;

@@ -295,6 +295,9 @@ static enum launch_stage follow_child(struct session *session, const struct laun
 	if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
 		return LAUNCH_HANDOVER;
 	if (message.stage == LAUNCH_NONE) {
+		*error_ret = mode == LAUNCH_NOTIFY ? -notify_check(*listener) : 0;
+		if (*error_ret)
+			return LAUNCH_RECEIVE;
 		int error = session_detach(session, channel);
 		if (error) {
 			*error_ret = -error;
@@ -348,7 +351,7 @@ static enum launch_stage launch_as(struct session *session, const struct launch_
 // What a sandbox or a kernel may refuse, while the other modes may still work.
 static bool another_mode_may_do(enum launch_stage stage)
 {
-	return stage == LAUNCH_FILTER || stage == LAUNCH_HANDOVER;
+	return stage == LAUNCH_FILTER || stage == LAUNCH_HANDOVER || stage == LAUNCH_RECEIVE;
 }
 
 enum launch_stage launch(struct session *session, const struct launch_plan *plan,

@@ -20,6 +20,7 @@
 	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
 	X(TRACE)    /* ptrace(PTRACE_SEIZE) */                                                     \
 	X(HANDOVER) /* sending the listener to the supervisor */                                   \
+	X(RECEIVE)  /* receiving and answering notifications */                                    \
 	X(ANSWER)   /* the first trapped call did not come back as the supervisor answered it */   \
 	X(MEMORY)   /* reading or writing the target's memory */                                   \
 	X(EXECUTE)  /* execve() of COMMAND */

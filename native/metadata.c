@@ -26,6 +26,7 @@ static enum inode_lookup find(struct session *session, uint64_t dev, uint64_t in
 bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino)
 {
 	struct inode_record record;
+	metadata_settle(session);
 	return find(session, dev, ino, &record) == INODE_FOUND;
 }
 
@@ -71,6 +72,7 @@ enum metadata_known metadata_look_up(struct session *session, const struct statx
 bool metadata_find(struct session *session, const struct statx *real,
 		   struct inode_record *record_ret)
 {
+	metadata_settle(session);
 	return metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 }
 
@@ -81,6 +83,7 @@ static pthread_mutex_t *lock_inode(struct session *session, uint64_t ino)
 
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)
 {
+	metadata_settle(session);
 	return lock_inode(session, real->stx_ino);
 }
 
@@ -92,7 +95,7 @@ static void set_bits(uint32_t *mode, uint32_t from, uint32_t bits)
 void metadata_edit(struct session *session, const struct statx *real,
 		   struct inode_record *record_ret)
 {
-	bool known = metadata_find(session, real, record_ret);
+	bool known = metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 	if (!known)
 		*record_ret = (struct inode_record){0};
 	if (!known || record_ret->fields & INODE_ANY_BIRTH)

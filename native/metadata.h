@@ -43,7 +43,10 @@ void metadata_edit(struct session *session, const struct statx *real,
 // Returns 0 or -ENOSPC when the table is full.
 int metadata_store(struct session *session, const struct inode_record *record);
 
-// Puts what the shim has changed by itself into the table. Every call comes after it.
+// Puts what the shim has changed by itself into the table. Every call comes after it. So does
+// whatever is read of a file's record once the file has been seen: another target may just
+// have changed a new file and renamed it there. The functions above see to it, but for
+// metadata_look_up() and metadata_edit(), which may be called with the file's lock held.
 void metadata_settle(struct session *session);
 
 // The same, whatever their count says: supervisors that were killed have not kept it.

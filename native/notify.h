@@ -7,6 +7,9 @@
 
 #include "session.h"
 
+// Whether notifications can be received and answered at all. Returns 0 or -errno.
+int notify_check(int listener);
+
 // Starts the workers on session->listener. They run until the last target has
 // gone. Returns 0 or -errno.
 int notify_start(struct session *session);

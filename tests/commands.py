@@ -1,6 +1,7 @@
 """Helpers of the tests that start whole programs: run, compile, wait, talk to a terminal.
 
-Nothing here sleeps: what must be waited for is a descriptor, and every wait is bounded.
+Nothing here sleeps: what must be waited for is a descriptor, where there is one, and every
+wait is bounded.
 """
 
 from __future__ import annotations
@@ -28,6 +29,43 @@ PYTHON = [sys.executable, "-I", "-S"]
 
 PATIENCE = 20.0
 """Seconds after which a wait has failed: far more than anything here takes."""
+
+READER = [
+    *PYTHON,
+    "-c",
+    "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "print(os.getpid(), os.getppid(), flush=True); input()",
+]
+"""COMMAND that says who it is and then waits for a line on its standard input.
+
+^C ends it by the kernel's hand: Python's own handler misses one that comes just before the read.
+"""
+
+
+def python(code: str) -> list[str]:
+    """A command line that runs a piece of Python."""
+    return [*PYTHON, "-c", code]
+
+
+def dedent(text: str) -> str:
+    """The text without its first line's indentation."""
+    lines = text.strip("\n").splitlines()
+    width = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(line[width:] for line in lines) + "\n"
+
+
+REPORTS_SIGNALS = dedent("""
+    import os, signal
+    watched = [signal.SIGHUP, signal.SIGTERM, signal.SIGWINCH, signal.SIGUSR1, signal.SIGCONT]
+    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    print(f"ready={os.getpid()}", flush=True)
+    fd = os.open(os.environ["RESULT"], os.O_WRONLY)
+    while True:
+        number = signal.sigwait(watched)
+        os.write(fd, f"{signal.Signals(number).name}\\n".encode())
+        if number in (signal.SIGHUP, signal.SIGTERM):
+            break
+""")
 
 Argument = str | os.PathLike[str]
 
@@ -92,12 +130,17 @@ def fake_script(
 
 
 def compile_c(directory: Path, name: str, source: str, *flags: str, compiler: str = "gcc") -> Path:
-    """Builds a C program and returns its path.  AssertionError with what gcc says."""
+    """Builds a C program and returns its path.  AssertionError with what gcc says.
+
+    Skips i386 programs where there is nothing to build them with.
+    """
     need(compiler, {"musl-gcc": "musl-tools"}.get(compiler, compiler))
     text, program = directory / f"{name}.c", directory / name
     text.write_text(source)
     command: list[Argument] = [compiler, "-O1", "-D_GNU_SOURCE", "-o", program, text, *flags]
     done = bare(command, env={**os.environ, "TMPDIR": str(directory)})
+    if done.returncode != 0 and "-m32" in flags and not can_compile(directory, "-m32"):
+        pytest.skip("cc -m32 builds nothing here (Debian package gcc-multilib)")
     assert done.returncode == 0, done.stderr
     return program
 
@@ -143,6 +186,16 @@ def process_state(pid: int) -> str:
         return state.replace("t", "T")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def comes_to_be(pid: int, state: str, timeout: float = PATIENCE) -> bool:
+    """Whether a process gets into a state: the kernel tells nobody of it but a parent."""
+    end = time.monotonic() + timeout
+    while process_state(pid) != state:
+        if time.monotonic() > end:
+            return False
+        os.sched_yield()
+    return True
 
 
 def session_members(session: int) -> list[int]:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import installed
 import pytest
 from differential import PairOf, sides
@@ -35,6 +37,10 @@ from harness import (
     populate,
 )
 
+# How long an example takes is the machine's affair, which may be busy.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
+
 PART = "FAKEROOT_SC_TEST_PART"
 """In the environment of the two inner runs: "user" or "root"."""
 
@@ -42,6 +48,7 @@ UNPRIVILEGED = "FAKEROOT_SC_TEST_UID"
 """In the same: the number of the unprivileged user."""
 
 USER_NAME = "fakeroot-sc-test"
+STATIC_BUILDS = {"static", *(name for name in BUILDS if name.endswith("-static"))}
 STAGE_IGNORES = (".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".*_cache")
 SETUP_PATIENCE = 600.0
 
@@ -181,6 +188,16 @@ def _run_both(config: pytest.Config, stage: Path) -> int:
     return next((status for status in counting if status), 0)
 
 
+def _start_programs_as_a_shell_would() -> None:
+    """What nohup(1) or a shell's & has told this process to ignore, programs do not inherit.
+
+    A handler's place is taken by the default at execve(2); set here, it goes on ignoring.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Hands over to the two runs when started as root."""
@@ -201,6 +218,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _start_programs_as_a_shell_would()
     if not Path(installed.FAKEROOT_SC).exists():
         raise pytest.UsageError(
             f"{installed.FAKEROOT_SC} is missing: the tests check the installed command; "
@@ -223,8 +241,26 @@ def pytest_report_header() -> str | None:
     return f"fakeroot-sc {' '.join(installed.OPTIONS)}" if installed.OPTIONS else None
 
 
+def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_of_a_static_build(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return any(isinstance(value, str) and value in STATIC_BUILDS for value in parameters.values())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each part runs its own tests; an ordinary user's run skips those marked root."""
+    """Each part runs its own tests; an ordinary user's run skips those marked root.
+
+    How the command is started makes no difference to tests that do not start it, and the shim
+    none to static programs.
+    """
+    if installed.OPTIONS:
+        _deselect(config, items, {item for item in items if item.get_closest_marker("pure")})
+    if config.option.no_shim:
+        _deselect(config, items, {item for item in items if _is_of_a_static_build(item)})
     part = os.environ.get(PART)
     marked = [item for item in items if item.get_closest_marker("root")]
     if part is None:
@@ -232,9 +268,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason="needs real root"))
         return
-    kept = [item for item in items if (item in marked) == (part == "root")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    _deselect(config, items, {item for item in items if (item in marked) != (part == "root")})
 
 
 @pytest.fixture(scope="session")
@@ -363,3 +397,11 @@ def real_root_can_make_devices(tmp_path_factory: pytest.TempPathFactory) -> None
 def pair_of(probes: Probes, real_root_can_make_devices: None) -> PairOf:
     """Opens a pair for a build of the probe."""
     return lambda build: sides(probes(build))
+
+
+@pytest.fixture
+def result_fifo(tmp_path: Path) -> Path:
+    """A FIFO in which COMMAND says what happened to it, named by RESULT."""
+    path = tmp_path / "result"
+    os.mkfifo(path)
+    return path

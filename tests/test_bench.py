@@ -34,6 +34,8 @@ from bench.service import Service
 from bench.stats import difference, median, quantile, ratio, spread
 from bench.tools import TOOLS
 
+pytestmark = pytest.mark.pure
+
 positive = st.floats(min_value=1e-3, max_value=1e9)
 samples = st.lists(positive, min_size=1, max_size=30)
 

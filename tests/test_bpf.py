@@ -13,6 +13,8 @@ from fakeroot_sc import bpf
 from fakeroot_sc.bpf import Assembler, BpfError, Instruction
 from fakeroot_sc.syscalls.row import Abi
 
+pytestmark = pytest.mark.pure
+
 X86_64 = Abi.X86_64.audit_arch
 I386 = Abi.I386.audit_arch
 

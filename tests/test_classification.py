@@ -11,6 +11,8 @@ from fakeroot_sc.syscalls.row import Abi
 from fakeroot_sc.syscalls.table import REFUSED, TABLE
 from fakeroot_sc.syscalls.untrapped import UNTRAPPED
 
+pytestmark = pytest.mark.pure
+
 ORACLE = system_calls.syscalls()
 LISTED = [name for group in UNTRAPPED for name in group.names]
 TRAPPED = {row.name for row in TABLE} | {one.name for one in REFUSED}

@@ -254,7 +254,8 @@ def test_parse_ends_at_the_first_word_that_is_no_option(command: list[str]) -> N
 # --- What a plain run imports ------------------------------------------------------------
 
 PLAIN_RUN_MODULES = {
-    "_abc", "_collections_abc", "_stat", "abc", "genericpath", "os", "os.path", "posixpath", "stat",
+    "_abc", "_collections_abc", "_stat", "abc", "errno", "genericpath", "os", "os.path",
+    "posixpath", "stat",
     "fakeroot_sc", "fakeroot_sc._core", "fakeroot_sc.cli", "fakeroot_sc.origin",
     "fakeroot_sc.passes", "fakeroot_sc.plan", "fakeroot_sc.preload",
     "fakeroot_sc.supervisor",

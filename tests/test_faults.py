@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -273,8 +274,14 @@ def test_refused_receipt_of_the_listener_is_named(refuse: Refuse, error: int) ->
 
 
 @pytest.mark.parametrize("request_number", [0xC0502100, 0xC0182101], ids=["receive", "send"])
-def test_refused_notification_ioctls_are_named(refuse: Refuse, request_number: int) -> None:
-    refuse(refusal(IOCTL, errno.EPERM, 1, request_number), mode="notify").assert_named()
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
+def test_refused_notification_ioctls_are_named_at_once(
+    refuse: Refuse, request_number: int, error: int
+) -> None:
+    begun = time.monotonic()
+    outcome = refuse(refusal(IOCTL, error, 1, request_number), mode="notify")
+    outcome.assert_named("notifications", os.strerror(error), "SECCOMP_IOCTL_NOTIF_RECV")
+    assert time.monotonic() - begun < PATIENCE / 2
 
 
 @pytest.mark.parametrize("mode", ["ptrace", "ptrace-all"])
@@ -313,6 +320,11 @@ def test_calls_that_a_foreign_listener_intercepts_are_faked(refuse: Refuse, nr: 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
 def test_where_no_listener_can_be_handed_over_calls_are_traced(refuse: Refuse, error: int) -> None:
     refuse(refusal(SENDMSG, error), mode="auto").assert_falls_back("ptrace", os.strerror(error))
+
+
+def test_where_notifications_cannot_be_received_calls_are_traced(refuse: Refuse) -> None:
+    outcome = refuse(refusal(IOCTL, errno.EPERM, 1, 0xC0502100), mode="auto")
+    outcome.assert_falls_back("ptrace", "seccomp notifications")
 
 
 def test_a_kernel_that_does_not_describe_calls_is_traced_by_registers(refuse: Refuse) -> None:

@@ -172,6 +172,7 @@ def fixed(tmp_path: Path) -> Path:
     return here
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("kind", [PHYSICAL, LOGICAL, 0], ids=["physical", "logical", "neither"])
 @pytest.mark.parametrize("no_chdir", [0, NOCHDIR], ids=["chdir", "nochdir"])
 @pytest.mark.parametrize("no_stat", [0, NOSTAT], ids=["stat", "nostat"])
@@ -187,6 +188,7 @@ def test_a_walk_is_as_glibcs(
         assert text.count("\n") > len(roots)
 
 
+@pytest.mark.pure
 def test_every_kind_of_entry_is_met(walker: Path, fixed: Path) -> None:
     met = set()
     for options in (PHYSICAL, LOGICAL | SEEDOT, PHYSICAL | NOSTAT, PHYSICAL | NOCHDIR):
@@ -196,12 +198,14 @@ def test_every_kind_of_entry_is_met(walker: Path, fixed: Path) -> None:
     assert met == kinds  # FTS_ERR takes a change on the way
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("seed", range(1, 25))
 def test_instructions_are_followed_as_by_glibc(walker: Path, fixed: Path, seed: int) -> None:
     options = pick_options(random.Random(seed).randrange)
     same(walker, (options, "name", seed, 0, [".", "dir", "links"]), fixed)
 
 
+@pytest.mark.pure
 @settings(
     max_examples=100,
     deadline=None,
@@ -242,6 +246,7 @@ def test_any_walk_is_as_glibcs(
     assert printed[1] == printed[0], what
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("length", [4095, 4096, 36000, 40000])
 def test_a_path_may_be_long(walker: Path, tmp_path: Path, length: int) -> None:
     start = os.open(tmp_path, os.O_PATH)
@@ -260,6 +265,7 @@ def test_a_path_may_be_long(walker: Path, tmp_path: Path, length: int) -> None:
     bare(["rm", "-rf", "top"], cwd=tmp_path)
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("descriptors", [4, 5, 6])
 @pytest.mark.parametrize("options", [PHYSICAL, PHYSICAL | NOCHDIR, PHYSICAL | NOSTAT])
 def test_descriptors_may_be_few(walker: Path, fixed: Path, descriptors: int, options: int) -> None:
@@ -272,18 +278,21 @@ def test_descriptors_may_be_few(walker: Path, fixed: Path, descriptors: int, opt
     assert (shown.returncode, shown.stdout) == (0, expected.stdout)
 
 
+@pytest.mark.pure
 def test_the_names_for_large_files_are_the_same(fixed: Path, tmp_path: Path) -> None:
     program = compile_c(tmp_path, "walk64", SOURCE, "-D_FILE_OFFSET_BITS=64")
     assert "fts64_read" in bare([need("nm", "binutils"), "-D", program]).stdout
     same(program, (PHYSICAL, "name", 3, 0, ["."]), fixed)
 
 
+@pytest.mark.pure
 def test_a_walk_of_nothing_ends_at_once(walker: Path, tmp_path: Path) -> None:
     """glibc 2.36 crashes."""
     lines = walked(walker, (PHYSICAL, "none", 0, 0, []), tmp_path, WITH_SHIM).splitlines()
     assert [line.split(" here")[0] for line in lines] == ["options 0x10", "end 0", "close 0 0"]
 
 
+@pytest.mark.pure
 def test_unknown_options_are_refused(walker: Path, tmp_path: Path) -> None:
     assert same(walker, (PHYSICAL | 0x100, "none", 0, 0, ["."]), tmp_path) == "open EINVAL\n"
     assert same(walker, (PHYSICAL, "none", 0, 0, [".", ""]), tmp_path) == "open ENOENT\n"
@@ -396,6 +405,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("seed", range(8))
 def test_memory_is_used_well(walker: Path, sanitized: Path, tmp_path: Path, seed: int) -> None:
     """fts_set(), fts_children(), and changes on the way, by glibc and by the shim's code."""
@@ -416,6 +426,7 @@ def test_memory_is_used_well(walker: Path, sanitized: Path, tmp_path: Path, seed
     assert printed[:3] == printed[3:]
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("options", [PHYSICAL, PHYSICAL | NOCHDIR, LOGICAL])
 def test_without_memory_a_walk_ends_with_an_error(
     sanitized: Path, fixed: Path, options: int

@@ -11,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fakeroot_sc import _core
 
+pytestmark = pytest.mark.pure
+
 # dev, ino, btime_sec, btime_nsec, fields, uid, gid, mode, rdev, xattrs
 Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
 Key: TypeAlias = tuple[int, int]

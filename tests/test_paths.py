@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,12 @@ int main(void)
 """
 
 
-def test_a_look_at_a_file_just_replaced_loses_no_owner(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [None, "/dev/shm"], ids=["disk", "memory"])
+def test_a_look_at_a_file_just_replaced_loses_no_owner(tmp_path: Path, place: str | None) -> None:
+    """In memory renames are so quick that they overtake most looks."""
     program = compile_c(tmp_path, "race", RACE, "-pthread")
-    assert fake_script(str(program), tmp_path) == "0\n"
+    with tempfile.TemporaryDirectory(dir=place or tmp_path) as directory:
+        assert fake_script(str(program), Path(directory)) == "0\n"
 
 
 OWN_NETWORK = """

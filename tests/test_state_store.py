@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from fakeroot_sc import FileIdentity, InodeRecord, State, StateError
 from fakeroot_sc.state import store
 
+pytestmark = pytest.mark.pure
+
 IDENTITIES = st.builds(
     FileIdentity,
     st.sampled_from([1, 65024, 2**63 + 5]),
