@@ -342,6 +342,8 @@ static enum launch_stage launch_as(struct session *session, const struct launch_
 	if (stage != LAUNCH_NONE) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
+		scope_close(&session->listener);
+		session->listener = -1;
 		return stage;
 	}
 	*command_ret = child;
