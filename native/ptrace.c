@@ -158,6 +158,14 @@ static int trace_give(const struct request *request, int fd, int number, bool cl
 	return given;
 }
 
+static void end_call(struct stopped_call *call, int64_t result)
+{
+	bool judged = !atomic_load(&tracer.session->every_call);
+	if (!judged && !call->replaced && stopped_call_neutralise(call, next_stop, NULL) != 0)
+		return;
+	stopped_call_skip(call, result);
+}
+
 static void trace_send(const struct request *request, const struct outcome *outcome)
 {
 	struct stopped_call *call = request->stopped;
@@ -166,8 +174,8 @@ static void trace_send(const struct request *request, const struct outcome *outc
 	if (outcome->kind == OUTCOME_CONTINUE)
 		stopped_call_continue(call);
 	else
-		stopped_call_skip(call, outcome->kind == OUTCOME_ERRNO ? -outcome->value
-								       : outcome->value);
+		end_call(call,
+			 outcome->kind == OUTCOME_ERRNO ? -outcome->value : outcome->value);
 	release_held(call->tid);
 }
 
@@ -230,12 +238,12 @@ static void on_call_stop(pid_t tid)
 		on_call(&call);
 		return;
 	case SECCOMP_RET_ERRNO:
-		stopped_call_skip(&call, -(int64_t)(action & SECCOMP_RET_DATA));
-		break;
+		end_call(&call, -(int64_t)(action & SECCOMP_RET_DATA));
+		release_held(tid);
+		return;
 	default:
-		break;
+		resume(tid, 0);
 	}
-	resume(tid, 0);
 }
 
 static void on_status(pid_t tid, int status)

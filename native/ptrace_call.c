@@ -104,6 +104,8 @@ int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret
 
 static void restore_signals(const struct stopped_call *call)
 {
+	if (!call->masked)
+		return;
 	ptrace(PTRACE_SETSIGMASK, call->tid, (void *)sizeof(call->signals), &call->signals);
 }
 
@@ -132,12 +134,28 @@ void stopped_call_continue(struct stopped_call *call)
 	restore_signals(call);
 }
 
+int stopped_call_neutralise(struct stopped_call *call, next_call_stop *next, void *context)
+{
+	const uint64_t nothing[6] = {UINT64_MAX, UINT64_MAX, UINT64_MAX,
+				     UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	int error = get_registers(call->tid, &call->registers);
+	if (error)
+		return error;
+	struct user_regs_struct registers = call->registers;
+	set_arguments(&registers, call->arch == FSC_ARCH_I386, nothing);
+	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
+		return -errno;
+	call->replaced = true;
+	return next(context, call->tid);
+}
+
 static int begin_replacing(struct stopped_call *call)
 {
 	const uint64_t all = UINT64_MAX;
 	int error = get_registers(call->tid, &call->registers);
 	if (error)
 		return error;
+	call->masked = true;
 	if (ptrace(PTRACE_GETSIGMASK, call->tid, (void *)sizeof(all), &call->signals) < 0 ||
 	    ptrace(PTRACE_SETSIGMASK, call->tid, (void *)sizeof(all), &all) < 0)
 		return -errno;

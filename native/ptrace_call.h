@@ -19,7 +19,8 @@ struct stopped_call {
 	uint64_t args[6];
 	bool entering;    // the call has not begun; else it has just ended
 	bool replaced;    // another call was made in its place: what follows is set
-	uint64_t signals; // that the target had blocked
+	bool masked;      // all its signals are blocked
+	uint64_t signals; // that were so by itself
 	struct user_regs_struct registers;
 	atomic_bool gone; // the target does not wait here any more
 };
@@ -35,6 +36,12 @@ int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret
 
 // Makes the call return without being executed, at its entry.
 void stopped_call_skip(struct stopped_call *call, int64_t result);
+
+// Makes the call, at its entry, end without having done anything: it is made with arguments
+// that nothing can come of. Where the kernel has not run the filters yet, a call that is
+// skipped (-1) would be judged by those of others, which refuse what they do not know.
+// Returns 0, or -ESRCH where the target has gone.
+int stopped_call_neutralise(struct stopped_call *call, next_call_stop *next, void *context);
 
 // Lets a call begin as it stands: after others in its place it is made once more.
 void stopped_call_continue(struct stopped_call *call);

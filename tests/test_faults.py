@@ -457,4 +457,4 @@ def test_refused_statx_works_or_is_named(refuse: Refuse, error: int) -> None:
 def test_a_filter_that_answers_in_the_supervisor_s_place_is_named(
     refuse: Refuse, error: int
 ) -> None:
-    refuse(refusal(GETGROUPS, error)).assert_named("trial call")
+    refuse(refusal(GETGROUPS, error), mode="notify").assert_named("trial call")

@@ -53,6 +53,11 @@ TIME64 = {"__stat64_time64", "__lstat64_time64", "__fstat64_time64", "__fstatat6
 pytestmark = pytest.mark.skipif(not installed.has_shim(), reason="the shim is turned off")
 
 
+needs_calls_that_do_not_stop = pytest.mark.skipif(
+    installed.stops_every_call(), reason="--mode ptrace-all stops every call"
+)
+
+
 @pytest.fixture(autouse=True)
 def no_search_for_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """AddressSanitizer's looks for leaks as a tracer, which a traced process cannot have."""
@@ -173,10 +178,12 @@ def test_outside_of_a_session_it_steps_aside(program: Path, tmp_path: Path) -> N
 # --- The program it lives in -------------------------------------------------------------
 
 
+@needs_calls_that_do_not_stop
 def test_looks_are_answered_without_the_supervisor(program: Path, tmp_path: Path) -> None:
     keeps([program, "alone", "plain", "recorded"], tmp_path)
 
 
+@needs_calls_that_do_not_stop
 def test_a_walk_needs_no_supervisor_for_its_looks(program64: Path, tmp_path: Path) -> None:
     before = "mkdir -p walk/dir; touch walk/dir/file; mknod walk/disk b 8 1;"
     before += "chown 5:6 walk/dir/file walk/disk;"
@@ -241,6 +248,7 @@ def test_a_program_started_behind_a_filter_lives(program: Path, tmp_path: Path) 
     keeps([program, "sandboxed", program, "vfork", "plain", "recorded"], tmp_path)
 
 
+@needs_calls_that_do_not_stop
 def test_a_filter_of_one_program_slows_no_other(program: Path, tmp_path: Path) -> None:
     keeps([program, "beside", "plain", "recorded"], tmp_path)
 
