@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from bench.measure import OK
+from bench.measure import FAILED, OK, WRONG
 from bench.question import Place
 from bench.report import FORMAT, Answer, Report, Table
 from bench.scratch import BenchError
@@ -73,6 +73,18 @@ def changes(report: Report, earlier: dict[str, Any]) -> list[Change]:
     """All that both runs have measured, the slowest first."""
     found = [change for answered in report.answers for change in _changes(answered, earlier)]
     return sorted(found, key=lambda change: -change.value.value)
+
+
+def lost(report: Report, earlier: dict[str, Any]) -> list[str]:
+    """What the earlier run has measured and this one tried and could not."""
+    return [
+        f"NO LONGER MEASURED: {answered.question.name}: {cell.place.tool} {cell.place.variant}:"
+        f" {cell.state}: {cell.reason}"
+        for answered in report.answers
+        for cell in answered.cells
+        if cell.state in (WRONG, FAILED)
+        and cell.place in _earlier_samples(earlier, answered.question.name)
+    ]
 
 
 def remarks(report: Report, earlier: dict[str, Any]) -> list[str]:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
+from bench.accounting import Account, Accounting, calls_of
 from bench.question import Case, Effort, Place, Question
 from bench.scratch import Done, Scratch
 from bench.stats import Spread, spread
 from bench.tools import Tool
 
 FULL = Effort(
-    run_ms=40, question_s=24, runs_least=5, runs_most=61,
-    runs_slow=3, slow_s=6, run_longest_s=90, part=1,
+    run_ms=40, question_s=24, total_s=1380, runs_least=5, runs_most=61, runs_slow=2,
+    slow_s=1.5, skip_s=7, run_longest_s=90, part=1,
 )  # fmt: skip
 QUICK = Effort(
-    run_ms=15, question_s=5, runs_least=3, runs_most=15,
-    runs_slow=2, slow_s=1.2, run_longest_s=20, part=10,
+    run_ms=15, question_s=4, total_s=200, runs_least=3, runs_most=15, runs_slow=1,
+    slow_s=0.5, skip_s=2, run_longest_s=20, part=10,
 )  # fmt: skip
 
 STATUS_WRONG = 3  # see programs/bench.h
 BUSY_MOST = 0.10  # of the machine's processor time, by others
 HUNG_MOST = 3  # runs; then a case is left alone
+OTHERS_SHARE = 0.25  # of the time, for what no row with a limit compares
+OVERRUN_LEAST_S = 10.0  # beyond a question's time, for what lacks runs; else as much again
+SHARE_LEAST_S = 2.0  # of a question, however late it is
 PAUSE = 0.06  # seconds; /proc/stat counts in hundredths
 
-OK, CANNOT, WRONG, FAILED = "ok", "cannot", "wrong", "failed"
+OK, CANNOT, WRONG, FAILED, SKIPPED = "ok", "cannot", "wrong", "failed", "skipped"
 
 Progress = Callable[[str], None]
 
@@ -41,6 +45,7 @@ class Cell:
     reason: str = ""
     hung: int = 0  # runs that took too long, left out
     samples: list[float] = attrs.field(factory=list)
+    account: Account | None = None
 
     @property
     def spread(self) -> Spread | None:
@@ -59,7 +64,9 @@ class _Running:
     effort: Effort
     longest: float  # seconds that one run may take
     least: int  # runs that are wanted
+    weight: float = 1.0  # of its share of the time
     spent: float = 0.0
+    takes: float = 0.0  # seconds, one run
 
     @property
     def alive(self) -> bool:
@@ -80,11 +87,21 @@ class _Running:
             scratch.end_leftovers()
         return done
 
-    def prepare(self, scratch: Scratch) -> None:
-        """Looks whether the tool's results are right, and warms up."""
+    def prepare(self, scratch: Scratch, expected: float | None) -> None:
+        """Looks whether the tool's results are right, and warms up; ``expected``: what a
+        run will take by the smaller one of its series, which has done both."""
         if self.case.cannot:
             self.cell.give_up(CANNOT, self.case.cannot)
-            return
+        elif self.case.large and self.effort.part > 1:
+            self.cell.give_up(SKIPPED, "only in a full run")
+        elif expected is not None and expected > self.effort.skip_s:
+            self.cell.give_up(SKIPPED, f"would take about {expected:.0f} s a run")
+        elif expected is not None:
+            self.settle(expected)
+        else:
+            self.look(scratch)
+
+    def look(self, scratch: Scratch) -> None:
         if self.case.check:
             begin = time.monotonic()
             done = self.execute(scratch, self.case.check_command or self.case.command)
@@ -97,10 +114,15 @@ class _Running:
             self.spent = 0.0
             self.sample(scratch)
             self.cell.samples.clear()
-        if self.spent > self.effort.slow_s:
-            self.least = self.effort.runs_slow
-        self.longest = min(self.longest, 5 + 10 * self.spent)
+        self.settle(self.spent)
         self.spent = 0.0
+
+    def settle(self, takes: float) -> None:
+        """How often and for how long is measured what takes ``takes`` seconds a run."""
+        self.takes = takes
+        if takes > self.effort.slow_s:
+            self.least = self.effort.runs_slow
+        self.longest = min(self.longest, 5 + 10 * takes)
 
     def sample(self, scratch: Scratch) -> None:
         begin = time.monotonic()
@@ -110,11 +132,20 @@ class _Running:
             self.hang()
         elif done.status != 0:
             self.cell.give_up(WRONG if done.status == STATUS_WRONG else FAILED, done.trouble)
+        elif trouble := self.case.after and self.case.after():
+            self.cell.give_up(WRONG, trouble)
         else:
             try:
                 self.cell.samples.append(float(done.output.split()[-1]))
             except (IndexError, ValueError):
                 self.cell.give_up(FAILED, f"printed no number: {done.output[-80:]!r}")
+
+    def account(self, scratch: Scratch, accounting: Accounting) -> None:
+        """One more run, whose tasks are counted; its time is not."""
+        accounting.begin()
+        done = self.execute(scratch, self.case.command)
+        account = accounting.end(calls_of(done.output))
+        self.cell.account = account if done.status == 0 else None
 
     def hang(self) -> None:
         """Some peers hang now and then: that run is left out, and told of."""
@@ -159,38 +190,89 @@ class Measured:
     busy: float
 
 
-def _rounds(
+def _most(effort: Effort) -> float:
+    """Seconds, after which the first looks, or the rounds, of a question end in any case."""
+    return effort.question_s + max(effort.question_s, OVERRUN_LEAST_S)
+
+
+def _prepare(
     name: str, running: list[_Running], scratch: Scratch, effort: Effort, tell: Progress
-) -> Measured:
+) -> None:
+    before: dict[tuple[str, str], _Running] = {}
+    end = time.monotonic() + _most(effort)
     for one in running:
         tell(f"{name}: checking {one.tool.name} {one.case.variant}")
-        one.prepare(scratch)
+        series = one.tool.name, one.case.series
+        smaller = before.get(series)
+        if time.monotonic() > end:
+            one.cell.give_up(SKIPPED, "no time left")
+        elif smaller and smaller.cell.state != OK:
+            one.cell.give_up(smaller.cell.state, smaller.cell.reason)
+        else:
+            grown = one.case.scale / smaller.case.scale if smaller else 0
+            one.prepare(scratch, smaller.takes * grown if smaller else None)
+        if one.case.series:
+            before[series] = one
 
+
+def _rounds(
+    name: str, running: list[_Running], scratch: Scratch, effort: Effort, tell: Progress
+) -> float:
+    """Returns how busy others kept the machine."""
     order = random.Random(name)
     others = Load()
     begin = time.monotonic()
     for turn in range(effort.runs_most):
         alive = [one for one in running if one.alive]
         elapsed = time.monotonic() - begin
-        if not alive or (elapsed >= effort.question_s and not any(one.lacks_runs for one in alive)):
+        lacking = elapsed < _most(effort) and any(one.lacks_runs for one in alive)
+        if not alive or (elapsed >= effort.question_s and not lacking):
             break
-        share = effort.question_s / len(alive) * min(1.0, elapsed / effort.question_s)
-        due = [one for one in alive if one.lacks_runs or one.spent <= 1.5 * share]
+        unit = effort.question_s / sum(one.weight for one in alive)
+        share = 1.5 * unit * min(1.0, elapsed / effort.question_s)
+        due = [one for one in alive if one.lacks_runs or one.spent <= share * one.weight]
         order.shuffle(due)
         for one in due:
             tell(f"{name}: round {turn + 1}, {one.tool.name} {one.case.variant}")
             one.sample(scratch)
         others.watch(PAUSE)
-    return Measured([one.cell for one in running], others.busy)
+    for one in running:
+        if one.alive and not one.cell.samples:
+            one.cell.give_up(SKIPPED, "no time left")
+    return others.busy
+
+
+def _account(
+    name: str, running: list[_Running], scratch: Scratch, accounting: Accounting, tell: Progress
+) -> None:
+    for one in running:
+        if one.alive and not one.case.service and one.takes <= one.effort.slow_s:
+            tell(f"{name}: counting switches, {one.tool.name} {one.case.variant}")
+            one.account(scratch, accounting)
+
+
+def share(effort: Effort, left_s: float, weights: Sequence[float]) -> Effort:
+    """The effort for the first of the questions of these weights, when there are
+    ``left_s`` seconds for all of them."""
+    fair = left_s * weights[0] / sum(weights)
+    seconds = max(SHARE_LEAST_S, min(effort.question_s * weights[0], fair))
+    return attrs.evolve(effort, question_s=seconds)
 
 
 def measure(
-    question: Question, tools: Iterable[Tool], scratch: Scratch, effort: Effort, tell: Progress
+    question: Question,
+    tools: Iterable[Tool],
+    scratch: Scratch,
+    effort: Effort,
+    tell: Progress,
+    accounting: Accounting | None = None,
 ) -> Measured:
     """Every round runs every case once, in an order of its own, so that slow changes
     of the machine meet all alike.  A case that has used up its share of the time is
-    left out of rounds, evenly, once it has the least number of runs.  Between rounds
-    we keep still for a moment, and see what others do to the machine."""
+    left out of rounds, evenly, once it has the least number of runs; what no row with a
+    limit compares has a smaller share.  Between rounds we keep still for a moment, and see
+    what others do to the machine."""
+    wanted = question.wanted
     running = [
         _Running(
             tool,
@@ -199,12 +281,17 @@ def measure(
             effort,
             longest=effort.run_longest_s,
             least=effort.runs_least,
+            weight=1.0 if Place(tool.name, case.variant) in wanted else OTHERS_SHARE,
         )
         for tool in tools
         for case in question.cases(scratch, tool, effort)
     ]
     try:
-        return _rounds(question.name, running, scratch, effort, tell)
+        _prepare(question.name, running, scratch, effort, tell)
+        busy = _rounds(question.name, running, scratch, effort, tell)
+        if accounting:
+            _account(question.name, running, scratch, accounting, tell)
+        return Measured([one.cell for one in running], busy)
     finally:
         for one in running:
             if one.case.service:

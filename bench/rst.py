@@ -7,15 +7,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import plots
-from bench.report import MISSED, Report, Table, answer_table, verdict_table
+from bench.report import (
+    MISSED,
+    NOT_MEASURED,
+    Report,
+    Table,
+    answer_table,
+    tally,
+    verdict_table,
+)
 
 _INTRODUCTION = """\
 Benchmarks
 ==========
 
-Written by ``python -m bench --report FILE``, from one run on the machine named below; the
-method is in ``bench/README.rst``. Only ratios mean anything elsewhere. A row that must be
-reached and was not is marked **MISSED**.
+Written by ``python -m bench --report FILE``, from the one run that is named below; whoever
+has a clone can repeat it. The method is in ``bench/README.rst``. Only ratios mean anything
+elsewhere. A row that must be reached and was not is marked **MISSED**, one of which nothing
+is known **not measured**; "issue" is where the row was asked for.
 """
 
 
@@ -29,8 +38,9 @@ def _list_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     for line in (head, *lines):
         for position, cell in enumerate(line):
             shown = _escaped(cell)
-            if cell.startswith(MISSED):
-                shown = f"**{MISSED}**{_escaped(cell.removeprefix(MISSED))}"
+            for mark in (MISSED, NOT_MEASURED):
+                if cell.startswith(mark):
+                    shown = f"**{mark}**{_escaped(cell.removeprefix(mark))}"
             text.append(f"   {'* -' if position == 0 else '  -'} {shown}".rstrip())
     return "\n".join(text) + "\n"
 
@@ -57,11 +67,13 @@ def write(report: Report, path: str) -> list[str]:
     missing = [] if plots.can_draw() else ["no plots: pip install matplotlib"]
     parts = [
         _INTRODUCTION,
-        _facts("machine", report.machine),
+        _facts("run", report.machine),
         _facts("versions", report.versions),
         "\n".join(f"* {_escaped(remark)}" for remark in report.remarks) + "\n",
         _section(verdict_table(report.answers)),
+        f"{tally(report.answers)}\n",
         _pictures(report, place) if not missing else "",
+        _section(verdict_table(report.answers, limits=False)),
         "Medians\n-------\n",
         *(_section(answer_table(answered), "~") for answered in report.answers),
     ]

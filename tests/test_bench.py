@@ -139,7 +139,7 @@ def test_every_tool_can_be_asked_for_by_name(name: str) -> None:
 class PaperScratch(Scratch):
     """One in which nothing is made that takes time."""
 
-    def tree(self, count: int) -> str:
+    def tree(self, count: int, whose: str = "") -> str:
         return f"{self.path}/tree-{count}"
 
     def program(self, name: str, static: bool = False) -> str:
@@ -156,8 +156,8 @@ def test_every_row_compares_what_is_measured(tmp_path: Path, effort: Effort) -> 
 
 
 HASTY = Effort(
-    run_ms=1, question_s=1e-9, runs_least=5, runs_most=9,
-    runs_slow=2, slow_s=1e9, run_longest_s=20, part=1,
+    run_ms=1, question_s=1e-9, total_s=60, runs_least=5, runs_most=9, runs_slow=2,
+    slow_s=1e9, skip_s=1e9, run_longest_s=20, part=1,
 )  # fmt: skip
 
 
@@ -216,10 +216,10 @@ def test_a_service_that_is_too_slow_is_ended(tmp_path: Path) -> None:
 
 def test_a_question_ends_the_services_it_has_used(tmp_path: Path) -> None:
     with Scratch(str(tmp_path)) as scratch:
-        used = service(scratch, "read line; echo 1; cat; echo >ended")
+        used = service(scratch, "while read line; do echo 1; done; echo >ended")
         case = Case(command=["this"], service=used)
         question = Question("title", "ns", 1, lambda *_: [case])
-        effort = attrs.evolve(HASTY, runs_least=0, runs_most=0)
+        effort = attrs.evolve(HASTY, runs_least=1, runs_most=1)
         [cell] = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
         assert (cell.state, cell.reason) == ("ok", "")
         assert Path(scratch.path, "ended").exists()
@@ -268,11 +268,11 @@ def test_what_is_no_earlier_run_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_report_marks_what_was_missed_and_shows_anything_as_text(tmp_path: Path) -> None:
-    row = Row("odd *text* |here|", Place("fakeroot-sc"), Place("native"), at_most=0.5, issue=6)
+    row = Row("odd *text* |here|", OURS, THEIRS, at_most=0.5, issue=6)
     question = Question(
         title="t", unit="ns", order=1, cases=lambda *_: [], name="lstat", rows=(row,)
     )
-    cells = [Cell(Place(tool), samples=[5000.0] * 9) for tool in ("fakeroot-sc", "native")]
+    cells = [Cell(place, samples=[5000.0] * 9) for place in (OURS, THEIRS)]
     report = Report({"kernel": "6_1"}, {"tar": "1"}, [], [answer(question, Measured(cells, 0.0))])
     missing = rst.write(report, str(tmp_path / "b.rst"))
     text = (tmp_path / "b.rst").read_text()

@@ -134,6 +134,7 @@ QUESTION = Question(
     unit="ns",
     order=120,
     cases=cases,
+    weight=3,
     rows=(
         Row(
             "a whole dpkg-buildpackage, against one without any fake root",
