@@ -172,12 +172,21 @@ def _compare(report: Report, earlier: dict[str, Any]) -> bool:
     )
 
 
+def _check_places(*paths: str | None) -> None:
+    """Before a long run, not after it."""
+    for path in paths:
+        place = os.path.dirname(path or "") or "."
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise BenchError(f"{path}: {place} is no directory that can be written to")
+
+
 def main() -> int:
     """Status 0: all rows reached; 1: one was missed, or something got slower; 2: nothing
     could be measured."""
     questions = load_questions()
     given = _arguments(questions)
     try:
+        _check_places(given.json, given.report)
         earlier = against.load(given.against) if given.against else None
         report = _bench(given, questions)
     except BenchError as error:

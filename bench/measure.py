@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,8 @@ QUICK = Effort(
 STATUS_WRONG = 3  # see programs/bench.h
 BUSY_MOST = 0.10  # of the machine's processor time, by others
 HUNG_MOST = 3  # runs; then a case is left alone
-OTHERS_SHARE = 0.25  # of the time, for what no row with a limit compares
+OTHERS_WEIGHT = 0.25  # in the sharing of time, of what no row with a limit compares
+WANTED_WEIGHT = 1.5
 OVERRUN_LEAST_S = 10.0  # beyond a question's time, for what lacks runs; else as much again
 SHARE_LEAST_S = 2.0  # of a question, however late it is
 PAUSE = 0.06  # seconds; /proc/stat counts in hundredths
@@ -64,7 +66,7 @@ class _Running:
     effort: Effort
     longest: float  # seconds that one run may take
     least: int  # runs that are wanted
-    weight: float = 1.0  # of its share of the time
+    weight: float  # of its share of the time
     spent: float = 0.0
     takes: float = 0.0  # seconds, one run
 
@@ -75,6 +77,10 @@ class _Running:
     @property
     def lacks_runs(self) -> bool:
         return len(self.cell.samples) < self.least
+
+    @property
+    def wants_runs(self) -> bool:
+        return len(self.cell.samples) < self.effort.runs_most
 
     def execute(self, scratch: Scratch, command: list[str]) -> Done:
         if self.case.before:
@@ -222,18 +228,19 @@ def _rounds(
     order = random.Random(name)
     others = Load()
     begin = time.monotonic()
-    for turn in range(effort.runs_most):
-        alive = [one for one in running if one.alive]
+    for turn in itertools.count(1):
+        alive = [one for one in running if one.alive and one.wants_runs]
         elapsed = time.monotonic() - begin
         lacking = elapsed < _most(effort) and any(one.lacks_runs for one in alive)
         if not alive or (elapsed >= effort.question_s and not lacking):
             break
         unit = effort.question_s / sum(one.weight for one in alive)
-        share = 1.5 * unit * min(1.0, elapsed / effort.question_s)
-        due = [one for one in alive if one.lacks_runs or one.spent <= share * one.weight]
+        so_far = unit * min(1.0, elapsed / effort.question_s)
+        due = [one for one in alive if one.lacks_runs or one.spent <= so_far * one.weight]
+        due = due or [min(alive, key=lambda one: one.spent / one.weight)]
         order.shuffle(due)
         for one in due:
-            tell(f"{name}: round {turn + 1}, {one.tool.name} {one.case.variant}")
+            tell(f"{name}: round {turn}, {one.tool.name} {one.case.variant}")
             one.sample(scratch)
         others.watch(PAUSE)
     for one in running:
@@ -281,7 +288,7 @@ def measure(
             effort,
             longest=effort.run_longest_s,
             least=effort.runs_least,
-            weight=1.0 if Place(tool.name, case.variant) in wanted else OTHERS_SHARE,
+            weight=WANTED_WEIGHT if Place(tool.name, case.variant) in wanted else OTHERS_WEIGHT,
         )
         for tool in tools
         for case in question.cases(scratch, tool, effort)
