@@ -29,6 +29,7 @@ BUSY_MOST = 0.10  # of the machine's processor time, by others
 HUNG_MOST = 3  # runs; then a case is left alone
 OTHERS_WEIGHT = 0.25  # in the sharing of time, of what no row with a limit compares
 WANTED_WEIGHT = 1.5
+ROUNDS_LEAST = 0.5  # of a question's time; the rest may go into first looks
 OVERRUN_LEAST_S = 10.0  # beyond a question's time, for what lacks runs; else as much again
 SHARE_LEAST_S = 2.0  # of a question, however late it is
 PAUSE = 0.06  # seconds; /proc/stat counts in hundredths
@@ -293,9 +294,12 @@ def measure(
         for tool in tools
         for case in question.cases(scratch, tool, effort)
     ]
+    begin = time.monotonic()
     try:
         _prepare(question.name, running, scratch, effort, tell)
-        busy = _rounds(question.name, running, scratch, effort, tell)
+        left = effort.question_s - (time.monotonic() - begin)
+        rest = attrs.evolve(effort, question_s=max(left, ROUNDS_LEAST * effort.question_s))
+        busy = _rounds(question.name, running, scratch, rest, tell)
         if accounting:
             _account(question.name, running, scratch, accounting, tell)
         return Measured([one.cell for one in running], busy)

@@ -26,6 +26,8 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
                 after=trees.archived(archive, tool.ids_seen(scratch), trees.members(FILES)),
             )
         ]
+    if tool.name != "fakeroot-sc":
+        return []
     state = os.path.join(scratch.directory(f"export-{tool.name}"), "state")
     front = tool.wrap([])
     ours = os.path.join(os.path.dirname(front[0]), "fakeroot-sc-state")
@@ -53,7 +55,6 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
             outside=True,
             before=before,
             after=trees.archived(archive, OWNER, trees.members(FILES)),
-            cannot="" if tool.name == "fakeroot-sc" else "has no such command",
         )
     ]
 

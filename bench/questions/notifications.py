@@ -12,18 +12,20 @@ NOTIFICATIONS = {
 }  # fmt: skip
 """At most so many, while nothing out of the ordinary is remembered."""
 FOR_ROOT_ONLY = ("chown", "mknod, unlink")
+COUNTED = ("native", "fakeroot-sc", "fakeroot-sc-no-shim")  # others ask in ways of their own
 OTHERS = 0.01
 """A process may be preempted now and then."""
 
 
 def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
-    own = tool.name in ("native", "fakeroot-sc", "fakeroot-sc-no-shim")
+    if tool.name not in COUNTED:
+        return []
     directory = scratch.directory(f"notifications-{tool.name}")
     return [
         Case(
             variant=call,
             command=[scratch.program("calls"), call, directory],
-            cannot=why_not(tool, call) if own else "asks others in ways of its own",
+            cannot=why_not(tool, call),
         )
         for call in NOTIFICATIONS
     ]
