@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -17,11 +17,11 @@ from bench.tools import Tool
 
 FULL = Effort(
     run_ms=40, question_s=24, total_s=1380, runs_least=5, runs_most=61, runs_slow=2,
-    slow_s=1.5, skip_s=7, run_longest_s=90, part=1,
+    slow_s=1.5, skip_s=7, overrun_s=10, run_longest_s=90, part=1,
 )  # fmt: skip
 QUICK = Effort(
     run_ms=15, question_s=4, total_s=200, runs_least=3, runs_most=15, runs_slow=1,
-    slow_s=0.5, skip_s=2, run_longest_s=20, part=10,
+    slow_s=0.5, skip_s=2, overrun_s=3, run_longest_s=20, part=10,
 )  # fmt: skip
 
 STATUS_WRONG = 3  # see programs/bench.h
@@ -29,8 +29,8 @@ BUSY_MOST = 0.10  # of the machine's processor time, by others
 HUNG_MOST = 3  # runs; then a case is left alone
 OTHERS_WEIGHT = 0.25  # in the sharing of time, of what no row with a limit compares
 WANTED_WEIGHT = 1.5
+ACCOUNTS_MOST = 0.5  # of a question's time
 ROUNDS_LEAST = 0.5  # of a question's time; the rest may go into first looks
-OVERRUN_LEAST_S = 10.0  # beyond a question's time, for what lacks runs; else as much again
 SHARE_LEAST_S = 2.0  # of a question, however late it is
 PAUSE = 0.06  # seconds; /proc/stat counts in hundredths
 
@@ -199,7 +199,7 @@ class Measured:
 
 def _most(effort: Effort) -> float:
     """Seconds, after which the first looks, or the rounds, of a question end in any case."""
-    return effort.question_s + max(effort.question_s, OVERRUN_LEAST_S)
+    return effort.question_s + max(effort.question_s, effort.overrun_s)
 
 
 def _prepare(
@@ -253,7 +253,10 @@ def _rounds(
 def _account(
     name: str, running: list[_Running], scratch: Scratch, accounting: Accounting, tell: Progress
 ) -> None:
+    end = time.monotonic() + ACCOUNTS_MOST * running[0].effort.question_s
     for one in running:
+        if time.monotonic() > end:
+            break
         if one.alive and not one.case.service and one.takes <= one.effort.slow_s:
             tell(f"{name}: counting switches, {one.tool.name} {one.case.variant}")
             one.account(scratch, accounting)
@@ -265,6 +268,16 @@ def share(effort: Effort, left_s: float, weights: Sequence[float]) -> Effort:
     fair = left_s * weights[0] / sum(weights)
     seconds = max(SHARE_LEAST_S, min(effort.question_s * weights[0], fair))
     return attrs.evolve(effort, question_s=seconds)
+
+
+def _in_turn(
+    question: Question, tools: list[Tool], scratch: Scratch, effort: Effort
+) -> Iterator[tuple[Tool, Case]]:
+    """The first case of all tools, then the second of all: if time runs out, all miss the
+    same."""
+    cases = [[(tool, case) for case in question.cases(scratch, tool, effort)] for tool in tools]
+    for turn in itertools.zip_longest(*cases):
+        yield from (one for one in turn if one)
 
 
 def measure(
@@ -280,7 +293,7 @@ def measure(
     left out of rounds, evenly, once it has the least number of runs; what no row with a
     limit compares has a smaller share.  Between rounds we keep still for a moment, and see
     what others do to the machine."""
-    wanted = question.wanted
+    places, wanted = list(tools), question.wanted
     running = [
         _Running(
             tool,
@@ -291,8 +304,7 @@ def measure(
             least=effort.runs_least,
             weight=WANTED_WEIGHT if Place(tool.name, case.variant) in wanted else OTHERS_WEIGHT,
         )
-        for tool in tools
-        for case in question.cases(scratch, tool, effort)
+        for tool, case in _in_turn(question, places, scratch, effort)
     ]
     begin = time.monotonic()
     try:
@@ -300,8 +312,9 @@ def measure(
         left = effort.question_s - (time.monotonic() - begin)
         rest = attrs.evolve(effort, question_s=max(left, ROUNDS_LEAST * effort.question_s))
         busy = _rounds(question.name, running, scratch, rest, tell)
-        if accounting:
+        if accounting and running:
             _account(question.name, running, scratch, accounting, tell)
+        running.sort(key=lambda one: places.index(one.tool))
         return Measured([one.cell for one in running], busy)
     finally:
         for one in running:

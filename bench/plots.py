@@ -25,6 +25,7 @@ CALLS = {
 }  # fmt: skip
 TREES = "tree_"  # questions whose variants are numbers of files
 COLUMNS = 4
+COLOURS = (*(f"C{number}" for number in range(10)), "black", "navy")
 
 Value = Callable[[Cell], float | None]
 
@@ -47,8 +48,8 @@ def _pyplot() -> Any:
 
 def _style(tool: str) -> dict[str, Any]:
     """The same colour for a tool in all pictures."""
-    names = list(TOOLS)
-    return {"color": f"C{names.index(tool) % 10}" if tool in names else "black", "label": tool}
+    colours = dict(zip(TOOLS, COLOURS, strict=True))
+    return {"color": colours[tool], "label": tool}
 
 
 def _microseconds(cell: Cell) -> float | None:
@@ -101,8 +102,7 @@ def _bars(report: Report, title: str, wanted: dict[str, tuple[str, ...]], value:
     for position, tool in enumerate(tools):
         places = [index + position * width for index, n in enumerate(values[tool]) if n]
         heights = [number for number in values[tool] if number]
-        hatch = "//" if list(TOOLS).index(tool) >= 10 else None
-        axes.bar(places, heights, width, hatch=hatch, **_style(tool))
+        axes.bar(places, heights, width, **_style(tool))
     axes.set_yscale("log")
     axes.set_ylabel("microseconds" if value is _microseconds else "context switches")
     axes.set_title(title)
@@ -127,10 +127,12 @@ def _amount(variant: str) -> int:
     return int(digits or 0)
 
 
-def _lines(axes: Any, answered: Answer, tool: str, kind: str = "", line: str = "o-") -> bool:
+def _lines(
+    axes: Any, answered: Answer, tool: str, divisor: float, kind: str = "", line: str = "o-"
+) -> bool:
     """A line of one tool over the numbers of its variants; whether there is one."""
     points = sorted(
-        (_amount(cell.place.variant), taken)
+        (_amount(cell.place.variant), taken / divisor)
         for cell in answered.cells
         if cell.place.tool == tool
         and cell.place.variant.startswith(kind)
@@ -156,7 +158,7 @@ def _sizes(report: Report, title: str) -> Any:
     )
     for axes, answered in zip(panels.flat, answers, strict=False):
         for tool in _tools(answers):
-            _lines(axes, answered, tool)
+            _lines(axes, answered, tool, 1000)
         axes.set_title(answered.question.title.partition(" of trees")[0], fontsize=9)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -164,7 +166,7 @@ def _sizes(report: Report, title: str) -> Any:
     for axes in panels.flat[len(answers) :]:
         axes.set_axis_off()
     for row in panels:
-        row[0].set_ylabel("microseconds", fontsize=8)
+        row[0].set_ylabel("milliseconds", fontsize=8)
     for axes in panels[-1]:
         axes.set_xlabel("files", fontsize=8)
     handles = {
@@ -185,8 +187,8 @@ def _records(report: Report, title: str) -> Any:
     figure, axes = _pyplot().subplots(figsize=(6.0, 4.5))
     drawn = False
     for tool in _tools(found):
-        drawn |= _lines(axes, found[0], tool, "unrecorded,", "o-")
-        drawn |= _lines(axes, found[0], tool, "recorded,", "s--")
+        drawn |= _lines(axes, found[0], tool, 1, "unrecorded,", "o-")
+        drawn |= _lines(axes, found[0], tool, 1, "recorded,", "s--")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("records")

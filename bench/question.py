@@ -85,7 +85,8 @@ class Effort:
     """How much is spent: on one run of a program that repeats its call, on a question of
     weight 1, on all of them; how many runs of each case at least and at most, and at least
     of a slow one, where a run takes longer than ``slow_s``; how long one run may take, and
-    how long one of a ``series`` may be expected to; and what part of the greatest numbers
+    how long one of a ``series`` may be expected to; what a question may at least take longer
+    to give every case its least number of runs; and what part of the greatest numbers
     of files and records there is time for, as a divisor."""
 
     run_ms: int
@@ -96,6 +97,7 @@ class Effort:
     runs_slow: int
     slow_s: float
     skip_s: float
+    overrun_s: float
     run_longest_s: float
     part: int
 

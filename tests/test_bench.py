@@ -165,7 +165,7 @@ def test_every_row_compares_what_is_measured(tmp_path: Path, effort: Effort) -> 
 
 HASTY = Effort(
     run_ms=1, question_s=1e-9, total_s=60, runs_least=5, runs_most=9, runs_slow=2,
-    slow_s=1e9, skip_s=1e9, run_longest_s=20, part=1,
+    slow_s=1e9, skip_s=1e9, overrun_s=10, run_longest_s=20, part=1,
 )  # fmt: skip
 
 

@@ -38,10 +38,9 @@ QUESTION = Question(
     order=18,
     cases=cases,
     baseline="fakeroot",
-    weight=2,
+    weight=4,
     rows=tuple(
-        Row(f"{call}, against {other}", Place("fakeroot-sc", call), Place(other, call))
+        Row(f"{call}, against fakeroot's", Place("fakeroot-sc", call), Place("fakeroot", call))
         for call in CALLS
-        for other in ("fakeroot",)
     ),
 )

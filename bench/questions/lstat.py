@@ -68,7 +68,7 @@ QUESTION = Question(
             issue=6,
         ),
         Row(
-            "the same, against stops at every call",
+            "lstat by a static program, by notifications, against stops at every call",
             Place("fakeroot-sc-no-shim", "static"),
             Place("fakeroot-sc-ptrace-all", "static"),
         ),

@@ -38,10 +38,10 @@ QUESTION = Question(
     cases=cases,
     rows=(
         _row("lstat by two processes at once, gain over one", "fakeroot-sc", 2, at_least=1.8),
-        _row("the same natively (what the machine can give)", "native", 2),
-        _row("the same without shim", "fakeroot-sc-no-shim", 2),
-        _row("eight processes, gain over one", "fakeroot-sc", 8),
-        _row("the same natively", "native", 8),
-        _row("the same without shim", "fakeroot-sc-no-shim", 8),
+        _row("lstat by two processes at once, natively (what the machine can give)", "native", 2),
+        _row("lstat by two processes at once, without shim", "fakeroot-sc-no-shim", 2),
+        _row("lstat by eight processes at once, gain over one", "fakeroot-sc", 8),
+        _row("lstat by eight processes at once, natively", "native", 8),
+        _row("lstat by eight processes at once, without shim", "fakeroot-sc-no-shim", 8),
     ),
 )
