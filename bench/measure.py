@@ -68,7 +68,7 @@ class _Running:
     longest: float  # seconds that one run may take
     least: int  # runs that are wanted
     weight: float  # of its share of the time
-    spent: float = 0.0
+    spent: float = 0.0  # seconds, with what is done before and after runs
     takes: float = 0.0  # seconds, one run
 
     @property
@@ -86,12 +86,15 @@ class _Running:
     def execute(self, scratch: Scratch, command: list[str]) -> Done:
         if self.case.before:
             self.case.before()
+        begin = time.monotonic()
         if self.case.service:
-            return self.case.service.ask(" ".join(command), self.longest)
-        wrapped = command if self.case.outside else self.tool.wrap(command)
-        done = scratch.run(wrapped, self.tool.environment(scratch), self.longest)
-        if done.status is None:
-            scratch.end_leftovers()
+            done = self.case.service.ask(" ".join(command), self.longest)
+        else:
+            wrapped = command if self.case.outside else self.tool.wrap(command)
+            done = scratch.run(wrapped, self.tool.environment(scratch), self.longest)
+            if done.status is None:
+                scratch.end_leftovers()
+        self.takes = time.monotonic() - begin
         return done
 
     def prepare(self, scratch: Scratch, expected: float | None) -> None:
@@ -103,25 +106,22 @@ class _Running:
             self.cell.give_up(SKIPPED, "only in a full run")
         elif expected is not None and expected > self.effort.skip_s:
             self.cell.give_up(SKIPPED, f"would take about {expected:.0f} s a run")
-        elif expected is not None:
+        elif expected is not None and expected > self.effort.slow_s:
             self.settle(expected)
         else:
             self.look(scratch)
 
     def look(self, scratch: Scratch) -> None:
         if self.case.check:
-            begin = time.monotonic()
             done = self.execute(scratch, self.case.check_command or self.case.command)
             verdict = self.case.check(done) if done.status == 0 else done.trouble
             if verdict:
                 self.cell.give_up(WRONG, verdict)
                 return
-            self.spent = time.monotonic() - begin
-        if self.spent <= self.effort.slow_s:  # else the check has warmed up as well
-            self.spent = 0.0
+        if self.takes <= self.effort.slow_s:  # else the check has warmed up as well
             self.sample(scratch)
             self.cell.samples.clear()
-        self.settle(self.spent)
+        self.settle(self.takes)
         self.spent = 0.0
 
     def settle(self, takes: float) -> None:
@@ -133,8 +133,11 @@ class _Running:
 
     def sample(self, scratch: Scratch) -> None:
         begin = time.monotonic()
-        done = self.execute(scratch, self.case.command)
+        self.take(scratch)
         self.spent += time.monotonic() - begin
+
+    def take(self, scratch: Scratch) -> None:
+        done = self.execute(scratch, self.case.command)
         if done.status is None:
             self.hang()
         elif done.status != 0:
