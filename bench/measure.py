@@ -109,10 +109,10 @@ class _Running:
         elif expected is not None and expected > self.effort.slow_s:
             self.settle(expected)
         else:
-            self.look(scratch)
+            self.look(scratch, check=expected is None)
 
-    def look(self, scratch: Scratch) -> None:
-        if self.case.check:
+    def look(self, scratch: Scratch, *, check: bool) -> None:
+        if self.case.check and check:
             done = self.execute(scratch, self.case.check_command or self.case.command)
             verdict = self.case.check(done) if done.status == 0 else done.trouble
             if verdict:

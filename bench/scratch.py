@@ -116,17 +116,13 @@ class Scratch:
 
     def remove(self, path: str) -> None:
         """A file or tree, that need not be there."""
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        elif os.path.lexists(path):
-            os.unlink(path)
-        if os.path.lexists(path):
-            # Directories of ids that are mapped to the user: only where they are mapped
-            # can they be emptied.
-            subprocess.run(
-                ["unshare", *MAPPED, "rm", "-rf", path],
-                capture_output=True, timeout=120, check=False,
-            )  # fmt: skip
+        # rm takes a third of the time of shutil.rmtree.  Directories of ids that are mapped
+        # to the user can be emptied only where they are mapped.
+        for before in ((), ("unshare", *MAPPED)):
+            if os.path.lexists(path):
+                subprocess.run(
+                    [*before, "rm", "-rf", path], capture_output=True, timeout=120, check=False
+                )
 
     def environment(self, more: dict[str, str]) -> dict[str, str]:
         """What measured commands see: nothing of the caller's but PATH; above all
@@ -236,13 +232,14 @@ class Scratch:
         directory = self.directory(name)
         return [self.file(os.path.join(directory, f"f{number}")) for number in range(count)]
 
-    def tree(self, count: int, whose: str = "") -> str:
+    def tree(self, count: int, whose: str = "", place: str = "") -> str:
         """A tree of ``count`` small files, 100 to a directory.  Every fourth is larger
         than 1 KiB.  Made once and written to the disk before anything is measured.
-        ``whose``: for a tree that nobody else looks at."""
+        ``whose``: for a tree that nobody else looks at; ``place``: the directory it is in,
+        else ours."""
         name = f"tree-{count}{whose and '-'}{whose}"
         if name not in self._made:
-            path = self.directory(name)
+            path = self.directory(os.path.join(place, name))
             places = [
                 self.directory(os.path.join(path, f"d{number}"))
                 for number in range(directories(count))

@@ -19,6 +19,7 @@ from bench.tools import ANY_OWNER, Tool
 SIZES = (1_000, 10_000, 100_000)
 LARGE = 100_000
 PAGE = 4096  # bytes, which a small file takes
+ROOM = 3 * sum(SIZES) * PAGE  # for all trees, archives and copies
 NEW_OWNER = "7:8"
 SAMPLES = 3  # files whose owners are looked at inside a session that has changed them all
 PATIENCE = 300  # seconds, for what we do ourselves between runs
@@ -29,6 +30,14 @@ Work = Callable[[Scratch, Tool, int], Case]
 def members(files: int) -> int:
     """A tree's files and directories, and itself."""
     return files + directories(files) + 1
+
+
+def _tree(scratch: Scratch, files: int, whose: str = "") -> str:
+    """Those of many sizes are in memory: of 100,000 files a disk is busy for minutes, most of
+    all when they go away."""
+    if files not in SIZES:
+        return scratch.tree(files, whose)
+    return scratch.tree(files, whose, scratch.memory_directory("trees", ROOM))
 
 
 def archived(archive: str, ids: tuple[int, int], wanted: int) -> Callable[[], str | None]:
@@ -51,9 +60,9 @@ def _clock(scratch: Scratch, *command: str) -> list[str]:
 
 def tar(scratch: Scratch, tool: Tool, files: int) -> Case:
     """Into a file: GNU tar does not even read the files when the archive is /dev/null."""
-    tree = scratch.tree(files)
-    archive = os.path.join(scratch.path, "out.tar")
-    command = ["tar", "cf", archive, "-C", scratch.path, os.path.basename(tree)]
+    place, tree = os.path.split(_tree(scratch, files))
+    archive = os.path.join(place, "out.tar")
+    command = ["tar", "cf", archive, "-C", place, tree]
     return Case(
         command=_clock(scratch, *command),
         before=lambda: scratch.remove(archive),
@@ -62,8 +71,8 @@ def tar(scratch: Scratch, tool: Tool, files: int) -> Case:
 
 
 def cpio(scratch: Scratch, tool: Tool, files: int) -> Case:
-    tree = scratch.tree(files)
-    archive = os.path.join(scratch.path, "out.cpio")
+    tree = _tree(scratch, files)
+    archive = os.path.join(os.path.dirname(tree), "out.cpio")
     script = f"find {tree} | cpio --quiet -o -H newc >{archive}"
     return Case(
         command=_clock(scratch, "sh", "-c", script),
@@ -111,7 +120,7 @@ def _copied_as(ids: tuple[int, int], wanted: int) -> Callable[[Done], str | None
 def _copy(scratch: Scratch, tool: Tool, files: int, *command: str) -> Case:
     """A command that copies to a last argument, given here; all attributes are compared
     once, inside the session."""
-    tree = scratch.tree(files)
+    tree = _tree(scratch, files)
     copy = os.path.join(scratch.memory_directory("copies", files * PAGE), "copy")
     lists = f"{LIST.format(tree)}; echo --; {LIST.format(copy)}"
 
@@ -130,15 +139,15 @@ def _copy(scratch: Scratch, tool: Tool, files: int, *command: str) -> Case:
 
 
 def cp(scratch: Scratch, tool: Tool, files: int) -> Case:
-    return _copy(scratch, tool, files, "cp", "-a", scratch.tree(files))
+    return _copy(scratch, tool, files, "cp", "-a", _tree(scratch, files))
 
 
 def rsync(scratch: Scratch, tool: Tool, files: int) -> Case:
-    return _copy(scratch, tool, files, "rsync", "-a", f"{scratch.tree(files)}/")
+    return _copy(scratch, tool, files, "rsync", "-a", f"{_tree(scratch, files)}/")
 
 
 def find(scratch: Scratch, tool: Tool, files: int) -> Case:
-    tree = scratch.tree(files)
+    tree = _tree(scratch, files)
     listed = os.path.join(scratch.path, "owners")
     ids = tool.ids_seen(scratch)
 
@@ -162,7 +171,7 @@ def find(scratch: Scratch, tool: Tool, files: int) -> Case:
 def chown(scratch: Scratch, tool: Tool, files: int) -> Case:
     """What has changed shows in the session alone, so some files are looked at there."""
     # A tree of its own for what really changes.
-    tree = scratch.tree(files, tool.name if tool.really and not tool.no_owners else "")
+    tree = _tree(scratch, files, tool.name if tool.really and not tool.no_owners else "")
     last = [
         f"{tree}/d{number % directories(files)}/file-{number}"
         for number in range(files - SAMPLES, files)
@@ -178,7 +187,7 @@ def chown(scratch: Scratch, tool: Tool, files: int) -> Case:
 
 
 def rm(scratch: Scratch, _tool: Tool, files: int) -> Case:
-    tree = scratch.tree(files)
+    tree = _tree(scratch, files)
     place = scratch.memory_directory("removals", files * PAGE)
     doomed = os.path.join(place, "doomed")
 

@@ -147,7 +147,7 @@ def test_every_tool_can_be_asked_for_by_name(name: str) -> None:
 class PaperScratch(Scratch):
     """One in which nothing is made that takes time."""
 
-    def tree(self, count: int, whose: str = "") -> str:
+    def tree(self, count: int, whose: str = "", place: str = "") -> str:
         return f"{self.path}/tree-{count}"
 
     def program(self, name: str, static: bool = False) -> str:
