@@ -208,21 +208,20 @@ def _most(effort: Effort) -> float:
 def _prepare(
     name: str, running: list[_Running], scratch: Scratch, effort: Effort, tell: Progress
 ) -> None:
-    before: dict[tuple[str, str], _Running] = {}
+    before: dict[tuple[str, str], list[_Running]] = {}
     end = time.monotonic() + _most(effort)
     for one in running:
         tell(f"{name}: checking {one.tool.name} {one.case.variant}")
-        series = one.tool.name, one.case.series
-        smaller = before.get(series)
+        smaller = before.setdefault((one.tool.name, one.case.series or one.case.variant), [])
         if time.monotonic() > end:
             one.cell.give_up(SKIPPED, "no time left")
-        elif smaller and smaller.cell.state != OK:
-            one.cell.give_up(smaller.cell.state, smaller.cell.reason)
+        elif smaller and smaller[-1].cell.state != OK:
+            one.cell.give_up(smaller[-1].cell.state, smaller[-1].cell.reason)
         else:
-            grown = one.case.scale / smaller.case.scale if smaller else 0
-            one.prepare(scratch, smaller.takes * grown if smaller else None)
-        if one.case.series:
-            before[series] = one
+            # The least of them: a single run may have been disturbed.
+            rates = [each.takes / each.case.scale for each in smaller]
+            one.prepare(scratch, min(rates) * one.case.scale if rates else None)
+        smaller.append(one)
 
 
 def _rounds(
