@@ -148,6 +148,7 @@ def _bench(given: argparse.Namespace, questions: dict[str, Question]) -> Report:
             _remarks(tools, missing, busy, given.quick),
             missing=missing,
         )
+        report.machine["effort"] = "quick" if given.quick else "full"
         if given.processor is not None:
             report.remarks.append(f"everything ran on processor {given.processor} alone")
         try:

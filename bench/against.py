@@ -19,7 +19,7 @@ NOTICED = 0.05
 """A change of less, or one whose interval reaches below that, is none."""
 
 # What must be the same for numbers to be comparable at all.
-MACHINE = ("processor", "processors", "kernel", "file system", "user")
+MACHINE = ("processor", "processors", "kernel", "file system", "user", "effort")
 
 
 @attrs.frozen
@@ -90,9 +90,9 @@ def lost(report: Report, earlier: dict[str, Any]) -> list[str]:
 def remarks(report: Report, earlier: dict[str, Any]) -> list[str]:
     """Why the runs may not be comparable."""
     return [
-        f"NOT COMPARABLE: {name} is {report.machine[name]}, and was {earlier['machine'][name]}"
+        f"NOT COMPARABLE: {name} is {now}, and was {before}"
         for name in MACHINE
-        if report.machine.get(name) != earlier["machine"].get(name)
+        if (now := report.machine.get(name, "?")) != (before := earlier["machine"].get(name, "?"))
     ]
 
 

@@ -16,7 +16,7 @@ from bench.stats import Spread, spread
 from bench.tools import Tool
 
 FULL = Effort(
-    run_ms=40, question_s=24, total_s=1380, runs_least=5, runs_most=61, runs_slow=2,
+    run_ms=40, question_s=24, total_s=1320, runs_least=5, runs_most=61, runs_slow=2,
     slow_s=1.5, skip_s=7, overrun_s=10, run_longest_s=90, part=1,
 )  # fmt: skip
 QUICK = Effort(
