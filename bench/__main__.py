@@ -93,8 +93,8 @@ def _accounting(uid: int) -> tuple[Accounting | None, str]:
     try:
         return Accounting(uid), (
             "switches, queued: context switches for each call (or run, where that is measured),"
-            " and the time that its tasks waited for a processor, of all that the tool and the"
-            " command started, start-up included; by taskstats, in a run of its own"
+            " and the time that tasks waited for a processor, of all that ran as the measured"
+            " user, the tool and its start-up included; by taskstats, in a run of its own"
         )
     except Unavailable as why:
         return None, f"no count of context switches and run-queue delays: {why}"

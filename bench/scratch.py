@@ -87,6 +87,8 @@ class Scratch:
     def __init__(self, parent: str | None = None, user: str = "") -> None:
         """``user``: who runs everything, if we are root."""
         self.as_root = os.geteuid() == 0
+        if user and not self.as_root:
+            raise BenchError(f"only root can run commands as {user}")
         self.uid, self.gid = _ids(user) if self.as_root else (os.geteuid(), os.getegid())
         self.path = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=parent)
         self._made: dict[str, str] = {}

@@ -12,6 +12,7 @@ from bench.scratch import Scratch
 from bench.tools import Tool
 
 FILES = 20_000
+STATIC = ("not a dynamic executable", "statically linked")  # what ldd(1) says
 
 
 def _static_busybox() -> str:
@@ -20,7 +21,8 @@ def _static_busybox() -> str:
     if not path:
         return ""
     done = subprocess.run(["ldd", path], capture_output=True, text=True, timeout=20, check=False)
-    return path if "not a dynamic executable" in done.stdout + done.stderr else ""
+    said = done.stdout + done.stderr
+    return path if any(words in said for words in STATIC) else ""
 
 
 def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
