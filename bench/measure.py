@@ -67,7 +67,7 @@ class _Running:
     effort: Effort
     longest: float  # seconds that one run may take
     least: int  # runs that are wanted
-    weight: float  # of its share of the time
+    wanted: bool  # by a row with a limit: never left out for want of time
     spent: float = 0.0  # seconds, with what is done before and after runs
     takes: float = 0.0  # seconds, one run
 
@@ -78,6 +78,11 @@ class _Running:
     @property
     def lacks_runs(self) -> bool:
         return len(self.cell.samples) < self.least
+
+    @property
+    def weight(self) -> float:
+        """Of its share of the time."""
+        return WANTED_WEIGHT if self.wanted else OTHERS_WEIGHT
 
     @property
     def wants_runs(self) -> bool:
@@ -213,7 +218,7 @@ def _prepare(
     for one in running:
         tell(f"{name}: checking {one.tool.name} {one.case.variant}")
         smaller = before.setdefault((one.tool.name, one.case.series or one.case.variant), [])
-        if time.monotonic() > end:
+        if time.monotonic() > end and not one.wanted:
             one.cell.give_up(SKIPPED, "no time left")
         elif smaller and smaller[-1].cell.state != OK:
             one.cell.give_up(smaller[-1].cell.state, smaller[-1].cell.reason)
@@ -247,6 +252,8 @@ def _rounds(
             one.sample(scratch)
         others.watch(PAUSE)
     for one in running:
+        while one.wanted and one.alive and len(one.cell.samples) < effort.runs_slow:
+            one.sample(scratch)
         if one.alive and not one.cell.samples:
             one.cell.give_up(SKIPPED, "no time left")
     return others.busy
@@ -304,7 +311,7 @@ def measure(
             effort,
             longest=effort.run_longest_s,
             least=effort.runs_least,
-            weight=WANTED_WEIGHT if Place(tool.name, case.variant) in wanted else OTHERS_WEIGHT,
+            wanted=Place(tool.name, case.variant) in wanted,
         )
         for tool, case in _in_turn(question, places, scratch, effort)
     ]

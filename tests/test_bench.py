@@ -334,6 +334,17 @@ def test_the_largest_is_for_full_runs(tmp_path: Path, part: int, state: str) -> 
     assert cell.state == state
 
 
+def test_what_a_row_with_a_limit_compares_is_measured_without_time_left(tmp_path: Path) -> None:
+    row = Row("text", Place("native", "wanted"), at_most=1)
+    cases = [Case(["sh", "-c", "sleep 0.05; echo 1"], name) for name in ("a", "b", "wanted")]
+    question = Question("title", "ns", 1, lambda *_: cases, rows=(row,))
+    effort = attrs.evolve(HASTY, overrun_s=1e-9)
+    with Scratch(str(tmp_path)) as scratch:
+        found = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
+    assert [cell.state for cell in found] == [SKIPPED, SKIPPED, OK]
+    assert len(found[2].samples) == effort.runs_slow
+
+
 def test_what_rows_compare_gets_more_runs_than_the_rest(tmp_path: Path) -> None:
     row = Row("text", Place("native", "wanted"), at_most=1)
     names = ("wanted", "a", "b", "c", "d")

@@ -58,6 +58,7 @@ QUESTION = Question(
     unit="ns",
     order=14,
     cases=cases,
+    weight=2,
     baseline="fakeroot-sc",
     rows=(
         *(_row(kind, "fakeroot-sc", at_most=1.3) for kind in KINDS),
