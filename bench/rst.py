@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -32,26 +34,29 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{each}" if each in "\\*`|_" else each for each in text)
 
 
-def _list_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose cells may hold anything."""
-    text = [".. list-table::", "   :header-rows: 1", ""]
+def _cell(text: str) -> str:
+    for mark in (MISSED, NOT_MEASURED):
+        if text.startswith(mark):
+            return f"**{mark}**{_escaped(text.removeprefix(mark))}"
+    return _escaped(text)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table whose cells may hold anything, a line for a line."""
+    text = io.StringIO()
+    rows = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n   ")
     for line in (head, *lines):
-        for position, cell in enumerate(line):
-            shown = _escaped(cell)
-            for mark in (MISSED, NOT_MEASURED):
-                if cell.startswith(mark):
-                    shown = f"**{mark}**{_escaped(cell.removeprefix(mark))}"
-            text.append(f"   {'* -' if position == 0 else '  -'} {shown}".rstrip())
-    return "\n".join(text) + "\n"
+        rows.writerow(_cell(cell) for cell in line)
+    return f".. csv-table::\n   :header-rows: 1\n\n   {text.getvalue().rstrip()}\n"
 
 
 def _section(table: Table, mark: str = "-") -> str:
     title, head, lines = table
-    return f"{title}\n{mark * len(title)}\n\n{_list_table(head, lines)}"
+    return f"{title}\n{mark * len(title)}\n\n{_table(head, lines)}"
 
 
 def _facts(title: str, facts: dict[str, str]) -> str:
-    return _list_table((title, ""), list(facts.items()))
+    return _table((title, ""), list(facts.items()))
 
 
 def _pictures(report: Report, beside: Path) -> str:
