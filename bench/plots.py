@@ -25,6 +25,7 @@ CALLS = {
 }  # fmt: skip
 TREES = "tree_"  # questions whose variants are numbers of files
 COLUMNS = 4
+SWITCHES_LEAST = 0.01  # for a call: below is what a start brings with it
 COLOURS = (*(f"C{number}" for number in range(10)), "black", "navy")
 
 Value = Callable[[Cell], float | None]
@@ -104,11 +105,13 @@ def _bars(report: Report, title: str, wanted: dict[str, tuple[str, ...]], value:
         heights = [number for number in values[tool] if number]
         axes.bar(places, heights, width, **_style(tool))
     axes.set_yscale("log")
+    if value is _switches:
+        axes.set_ylim(bottom=SWITCHES_LEAST)
     axes.set_ylabel("microseconds" if value is _microseconds else "context switches")
     axes.set_title(title)
     axes.set_xticks([index + 0.4 for index in range(len(columns))])
     axes.set_xticklabels([label for label, _, _ in columns], fontsize=7, rotation=30, ha="right")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     return figure
 
