@@ -173,10 +173,10 @@ def _compare(report: Report, earlier: dict[str, Any]) -> bool:
     )
 
 
-def _check_places(*paths: str | None) -> None:
-    """Before a long run, not after it."""
-    for path in paths:
-        place = os.path.dirname(path or "") or "."
+def check_places(*paths: str | None) -> None:
+    """Whether files can be written there: before a long run, not after it."""
+    for path in filter(None, paths):
+        place = os.path.dirname(path) or "."
         if not os.access(place, os.W_OK | os.X_OK):
             raise BenchError(f"{path}: {place} is no directory that can be written to")
 
@@ -187,7 +187,7 @@ def main() -> int:
     questions = load_questions()
     given = _arguments(questions)
     try:
-        _check_places(given.json, given.report)
+        check_places(given.json, given.report)
         earlier = against.load(given.against) if given.against else None
         report = _bench(given, questions)
     except BenchError as error:

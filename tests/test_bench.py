@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from bench import against, archives, plots, rst
+from bench.__main__ import check_places
 from bench.accounting import Account, Accounting, Counts, Unavailable, calls_of, summed
 from bench.measure import CANNOT, FULL, OK, QUICK, SKIPPED, WRONG, Cell, Measured, measure, share
 from bench.question import Case, Effort, Place, Question, Row, load_questions
@@ -509,6 +510,12 @@ def test_root_is_not_measured_nor_who_does_not_exist(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(BenchError, match=why):
         Scratch(None, name)
+
+
+def test_where_results_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    check_places(None, str(tmp_path / "new.json"))
+    with pytest.raises(BenchError, match="no directory that can be written to"):
+        check_places(None, str(tmp_path / "none" / "new.json"))
 
 
 def test_rows_with_limits_are_shown_by_issue_and_apart_from_the_others() -> None:
