@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -121,7 +122,9 @@ def _measure(
         effort = attrs.evolve(effort, total_s=given.minutes * 60)
     end = time.monotonic() + effort.total_s
     weights = [question.weight for question in questions]
-    with Progress(sum(weights)) as progress:
+    with Progress(sum(weights)) as progress, contextlib.ExitStack() as ending:
+        if accounting:
+            ending.callback(accounting.close)
         for number, question in enumerate(questions):
             part = share(effort, end - time.monotonic(), weights[number:])
             measured = measure(question, tools, scratch, part, progress.tell, accounting)
@@ -129,8 +132,6 @@ def _measure(
             progress.pause()
             show(answer_table(report.answers[-1]))
             progress.advance(question.weight)
-    if accounting:
-        accounting.close()
 
 
 def _bench(given: argparse.Namespace, questions: dict[str, Question]) -> Report:

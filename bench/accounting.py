@@ -8,6 +8,7 @@ user, and are told apart from others by that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -127,8 +128,9 @@ class Accounting:
     def begin(self) -> None:
         """From here on."""
         self._listen(True)
-        for _ in self._ended():  # what came before
-            pass
+        with contextlib.suppress(OSError):  # ENOBUFS, of what came before
+            for _ in self._ended():
+                pass
         self._alive = {pid: self._now(pid) for pid in self._living()}
 
     def end(self, calls: int) -> Account | None:

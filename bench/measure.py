@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -138,8 +140,18 @@ class _Running:
 
     def sample(self, scratch: Scratch) -> None:
         begin = time.monotonic()
-        self.take(scratch)
+        with self.guarded():
+            self.take(scratch)
         self.spent += time.monotonic() - begin
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What goes wrong beside a run (a result that is not there, a copy to work on that
+        cannot be made) is this case's trouble alone."""
+        try:
+            yield
+        except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+            self.cell.give_up(FAILED, f"{type(error).__name__}: {error}")
 
     def take(self, scratch: Scratch) -> None:
         done = self.execute(scratch, self.case.command)
@@ -225,7 +237,8 @@ def _prepare(
         else:
             # The least of them: a single run may have been disturbed.
             rates = [each.takes / each.case.scale for each in smaller]
-            one.prepare(scratch, min(rates) * one.case.scale if rates else None)
+            with one.guarded():
+                one.prepare(scratch, min(rates) * one.case.scale if rates else None)
         smaller.append(one)
 
 
@@ -268,7 +281,8 @@ def _account(
             break
         if one.alive and not one.case.service and one.takes <= one.effort.slow_s:
             tell(f"{name}: counting switches, {one.tool.name} {one.case.variant}")
-            one.account(scratch, accounting)
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                one.account(scratch, accounting)
 
 
 def share(effort: Effort, left_s: float, weights: Sequence[float]) -> Effort:

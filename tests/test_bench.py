@@ -22,7 +22,19 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from bench import against, archives, plots, rst
 from bench.__main__ import check_places
 from bench.accounting import Account, Accounting, Counts, Unavailable, calls_of, summed
-from bench.measure import CANNOT, FULL, OK, QUICK, SKIPPED, WRONG, Cell, Measured, measure, share
+from bench.measure import (
+    CANNOT,
+    FAILED,
+    FULL,
+    OK,
+    QUICK,
+    SKIPPED,
+    WRONG,
+    Cell,
+    Measured,
+    measure,
+    share,
+)
 from bench.question import Case, Effort, Place, Question, Row, load_questions
 from bench.report import (
     MISSED,
@@ -302,6 +314,23 @@ def test_a_run_that_has_not_done_its_job_gets_no_number(tmp_path: Path) -> None:
         )
         [cell] = measured(scratch, [case])
     assert (cell.state, cell.reason, cell.samples) == (WRONG, "grew", [])
+
+
+def test_what_goes_wrong_beside_a_run_is_one_case_s_trouble(tmp_path: Path) -> None:
+    def missing() -> str | None:
+        return (tmp_path / "none").read_text()
+
+    def broken() -> None:
+        subprocess.run(["false"], check=True)
+
+    run = ["sh", "-c", "echo 1"]
+    with Scratch(str(tmp_path)) as scratch:
+        cells = measured(
+            scratch, [Case(run, "a", after=missing), Case(run, "b", before=broken), Case(run, "c")]
+        )
+    assert [cell.state for cell in cells] == [FAILED, FAILED, OK]
+    assert "No such file" in cells[0].reason
+    assert "'false'" in cells[1].reason
 
 
 def measured(scratch: Scratch, cases: list[Case], effort: Effort = HASTY) -> list[Cell]:
