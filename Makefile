@@ -1,6 +1,8 @@
 # What a developer can do; HACKING.rst says more. Everything runs in .venv, of an installed
 # package: `make install` again after each change of a source.
 PYTHON = .venv/bin/python
+# For instance --user NAME, when root measures: NAME with ids in /etc/subuid has mapped namespaces.
+BENCH =
 
 help:
 	@echo 'make install   into .venv, from the sources here'
@@ -21,10 +23,10 @@ test:
 
 bench:
 	mkdir -p build
-	$(PYTHON) -m bench --report docs/benchmarks.rst --json build/benchmarks.json
+	$(PYTHON) -m bench $(BENCH) --report docs/benchmarks.rst --json build/benchmarks.json
 
 trial:
-	$(PYTHON) -m bench --quick
+	$(PYTHON) -m bench $(BENCH) --quick
 
 lint:
 	.venv/bin/ruff check .
