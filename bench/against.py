@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from bench.measure import OK
+from bench.measure import FAILED, OK, WRONG
 from bench.question import Place
 from bench.report import FORMAT, Answer, Report, Table
 from bench.scratch import BenchError
@@ -19,7 +19,7 @@ NOTICED = 0.05
 """A change of less, or one whose interval reaches below that, is none."""
 
 # What must be the same for numbers to be comparable at all.
-MACHINE = ("processor", "processors", "kernel", "file system", "user")
+MACHINE = ("processor", "processors", "kernel", "file system", "user", "effort")
 
 
 @attrs.frozen
@@ -75,12 +75,24 @@ def changes(report: Report, earlier: dict[str, Any]) -> list[Change]:
     return sorted(found, key=lambda change: -change.value.value)
 
 
+def lost(report: Report, earlier: dict[str, Any]) -> list[str]:
+    """What the earlier run has measured and this one tried and could not."""
+    return [
+        f"NO LONGER MEASURED: {answered.question.name}: {cell.place.tool} {cell.place.variant}:"
+        f" {cell.state}: {cell.reason}"
+        for answered in report.answers
+        for cell in answered.cells
+        if cell.state in (WRONG, FAILED)
+        and cell.place in _earlier_samples(earlier, answered.question.name)
+    ]
+
+
 def remarks(report: Report, earlier: dict[str, Any]) -> list[str]:
     """Why the runs may not be comparable."""
     return [
-        f"NOT COMPARABLE: {name} is {report.machine[name]}, and was {earlier['machine'][name]}"
+        f"NOT COMPARABLE: {name} is {now}, and was {before}"
         for name in MACHINE
-        if report.machine.get(name) != earlier["machine"].get(name)
+        if (now := report.machine.get(name, "?")) != (before := earlier["machine"].get(name, "?"))
     ]
 
 

@@ -22,8 +22,11 @@ class Case:
     ``service`` it is not run at all, but asked of that, as a line.
     ``before``: done by us ahead of each run.  ``check_command``, run once under the tool,
     and ``check``, which gets that run, say what is wrong with the tool's results
-    (None: nothing); a wrong result is not counted as speed.  ``cannot``: why the tool
-    cannot do this at all; then it is not run.
+    (None: nothing), and so does ``after``, of each run; a wrong result is not counted as
+    speed.  ``cannot``: why the tool cannot do this at all; then it is not run.
+    ``series``: cases of one tool that do the same to more and more, in this order, ``scale``
+    tells to how much: what the smaller one takes says whether there is time for the
+    larger.  ``large``: only for full runs.
     """
 
     command: list[str]
@@ -33,7 +36,11 @@ class Case:
     before: Callable[[], None] | None = None
     check_command: list[str] | None = None
     check: Callable[[Done], str | None] | None = None
+    after: Callable[[], str | None] | None = None
     cannot: str = ""
+    series: str = ""
+    scale: int = 1
+    large: bool = False
 
 
 @attrs.frozen
@@ -61,6 +68,10 @@ class Row:
     difference: bool = False
 
     @property
+    def has_limit(self) -> bool:
+        return self.at_most is not None or self.at_least is not None
+
+    @property
     def is_ratio(self) -> bool:
         return self.against is not None and not self.difference
 
@@ -71,17 +82,22 @@ class Row:
 
 @attrs.frozen
 class Effort:
-    """How much is spent: on one run of a program that repeats its call, on a question;
-    how many runs of each case at least and at most, and at least of a slow one, where a
-    run takes longer than ``slow_s``; how long one run may take; and what part of the
-    greatest numbers of files and records there is time for, as a divisor."""
+    """How much is spent: on one run of a program that repeats its call, on a question of
+    weight 1, on all of them; how many runs of each case at least and at most, and at least
+    of a slow one, where a run takes longer than ``slow_s``; how long one run may take, and
+    how long one of a ``series`` may be expected to; what a question may at least take longer
+    to give every case its least number of runs; and what part of the greatest numbers
+    of files and records there is time for, as a divisor."""
 
     run_ms: int
     question_s: float
+    total_s: float
     runs_least: int
     runs_most: int
     runs_slow: int
     slow_s: float
+    skip_s: float
+    overrun_s: float
     run_longest_s: float
     part: int
 
@@ -89,7 +105,8 @@ class Effort:
 @attrs.frozen
 class Question:
     """``cases`` gives what to measure under one tool; ``baseline``: the tool that the
-    others are compared with; ``order``: its place in the table."""
+    others are compared with; ``order``: its place in the table; ``weight``: how much of
+    the time it gets."""
 
     title: str
     unit: str  # of the numbers that the commands print: "ns", "bytes" or "times"
@@ -97,7 +114,13 @@ class Question:
     cases: Callable[[Scratch, Tool, Effort], list[Case]]
     rows: tuple[Row, ...] = ()
     baseline: str = "native"
+    weight: float = 1
     name: str = ""  # the module's
+
+    @property
+    def wanted(self) -> set[Place]:
+        """What the rows with limits compare."""
+        return {place for row in self.rows if row.has_limit for place in row.places}
 
 
 def load_questions() -> dict[str, Question]:

@@ -6,10 +6,13 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,7 +21,7 @@ from bench.measure import BUSY_MOST, OK, Cell, Measured
 from bench.question import Place, Question, Row
 from bench.scratch import Scratch
 from bench.stats import Estimate, difference, ratio, spread
-from bench.tools import TOOLS, Tool
+from bench.tools import Tool
 
 FORMAT = 1  # of the JSON file
 
@@ -55,14 +58,13 @@ class Report:
     versions: dict[str, str]
     remarks: list[str]
     answers: list[Answer] = attrs.field(factory=list)
+    missing: dict[str, str] = attrs.field(factory=dict)  # tools, and why
 
 
-def _why_not(place: Place, cell: Cell | None) -> str:
+def _why_not(place: Place, cell: Cell | None, missing: Mapping[str, str]) -> str:
     where = f"{place.tool} ({place.variant})" if place.variant else place.tool
     if cell is None:
-        tool = TOOLS.get(place.tool)
-        missing = tool is not None and not tool.present
-        return f"{where}: {'missing' if missing else 'not asked for'}"
+        return f"{where}: {missing.get(place.tool, 'not asked for')}"
     return f"{where}: {cell.state}: {cell.reason}"
 
 
@@ -72,12 +74,12 @@ def _reaches(row: Row, value: float) -> bool:
     )
 
 
-def judge(row: Row, cells: Iterable[Cell]) -> Verdict:
-    """Compares a row with what was measured."""
+def judge(row: Row, cells: Iterable[Cell], missing: Mapping[str, str] | None = None) -> Verdict:
+    """Compares a row with what was measured; ``missing``: the tools that are not there."""
     by_place = {cell.place: cell for cell in cells}
     found = [by_place.get(place) for place in row.places]
     troubles = [
-        _why_not(place, cell)
+        _why_not(place, cell, missing or {})
         for place, cell in zip(row.places, found, strict=True)
         if cell is None or cell.state != OK or not cell.samples
     ]
@@ -90,7 +92,7 @@ def judge(row: Row, cells: Iterable[Cell]) -> Verdict:
     else:
         around = spread(samples[0])
         value = Estimate(around.low, around.middle, around.high)
-    if row.at_most is None and row.at_least is None:
+    if not row.has_limit:
         return Verdict(row, value, INFORMATION)
     reached = _reaches(row, value.value)
     sure = _reaches(row, value.low) == reached and _reaches(row, value.high) == reached
@@ -98,8 +100,10 @@ def judge(row: Row, cells: Iterable[Cell]) -> Verdict:
     return Verdict(row, value, REACHED if reached else MISSED, note)
 
 
-def answer(question: Question, measured: Measured) -> Answer:
-    verdicts = [judge(row, measured.cells) for row in question.rows]
+def answer(
+    question: Question, measured: Measured, missing: Mapping[str, str] | None = None
+) -> Answer:
+    verdicts = [judge(row, measured.cells, missing) for row in question.rows]
     if measured.busy > BUSY_MOST:
         disturbed = f"machine {measured.busy:.0%} busy"
         verdicts = [
@@ -126,9 +130,18 @@ def _from_file(name: str, pattern: str) -> str:
     return found.group(1) if found else "?"
 
 
+def _commit() -> str:
+    """Of the sources beside us, if they are a clone."""
+    git = ["git", "-C", os.path.dirname(os.path.abspath(__file__))]
+    found = _first_line([*git, "-c", "safe.directory=*", "describe", "--always", "--dirty"])
+    return found if re.fullmatch(r"[\w.-]+", found) else "not a clone"
+
+
 def describe_machine(scratch: Scratch, busy: float) -> dict[str, str]:
     names = platform.freedesktop_os_release() if os.path.exists("/etc/os-release") else {}
     return {
+        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "sources": _commit(),
         "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "kernel": f"{platform.release()} ({platform.machine()})",
         "system": names.get("PRETTY_NAME", "?"),
@@ -189,7 +202,7 @@ def _cell_line(cell: Cell, answered: Answer) -> list[str]:
     found = cell.spread
     head = [cell.place.tool, cell.place.variant]
     if found is None:
-        return [*head, cell.state, "", "", cell.reason]
+        return [*head, cell.state, "", "", *("" for _ in _accounted(answered)), cell.reason]
     unit, base = answered.question.unit, None
     for other in answered.cells:
         if other.place == Place(answered.question.baseline, cell.place.variant):
@@ -200,8 +213,23 @@ def _cell_line(cell: Cell, answered: Answer) -> list[str]:
         _amount(found.middle, unit),
         f"{_amount(found.low, unit)} - {_amount(found.high, unit)}",
         str(found.count),
+        *_account(cell, answered),
         " ".join((*compared, f"({cell.reason})" if cell.reason else "")).strip(),
     ]
+
+
+ACCOUNT_HEAD = ("switches", "queued")
+
+
+def _accounted(answered: Answer) -> Sequence[str]:
+    """The heads of the columns that only root's runs have."""
+    return ACCOUNT_HEAD if any(cell.account for cell in answered.cells) else ()
+
+
+def _account(cell: Cell, answered: Answer) -> Sequence[str]:
+    if not cell.account:
+        return ["" for _ in _accounted(answered)]
+    return f"{cell.account.switches:.2f}", _amount(cell.account.queued_ns, "ns")
 
 
 def _verdict_line(verdict: Verdict, unit: str) -> list[str]:
@@ -217,19 +245,38 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 
 def answer_table(answered: Answer) -> Table:
     question = answered.question
-    head = ("tool", "variant", "median", "quartiles", "runs", f"against {question.baseline}")
+    against = f"against {question.baseline}"
+    columns = ("tool", "variant", "median", "quartiles", "runs")
+    head = (*columns, *_accounted(answered), against)
     lines = [_cell_line(cell, answered) for cell in answered.cells]
     busy = f" (others used {answered.busy:.0%} of the machine)" if answered.busy > 0.01 else ""
     return f"{question.name}: {question.title}{busy}", head, lines
 
 
-def verdict_table(answers: Iterable[Answer]) -> Table:
-    lines = [
-        _verdict_line(verdict, answered.question.unit)
+def verdict_table(answers: Iterable[Answer], *, limits: bool = True) -> Table:
+    """The rows with limits, by issue, or those that are for information."""
+    found = [
+        (verdict.row.issue or 0, _verdict_line(verdict, answered.question.unit))
         for answered in answers
         for verdict in answered.verdicts
+        if verdict.row.has_limit == limits
     ]
-    return "What must be reached (ratios or differences of medians)", VERDICT_HEAD, lines
+    lines = [line for _, line in sorted(found, key=lambda one: one[0])]
+    what = "What must be reached" if limits else "For information"
+    return f"{what} (ratios or differences of medians)", VERDICT_HEAD, lines
+
+
+def tally(answers: Iterable[Answer]) -> str:
+    """How the rows with limits stand, in one line."""
+    found = Counter(
+        verdict.verdict
+        for answered in answers
+        for verdict in answered.verdicts
+        if verdict.row.has_limit
+    )
+    return "rows with limits: " + ", ".join(
+        f"{found[verdict]} {verdict}" for verdict in (REACHED, MISSED, NOT_MEASURED)
+    )
 
 
 def _show_plain(table: Table) -> None:
@@ -281,6 +328,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "machine": report.machine,
         "versions": report.versions,
         "remarks": report.remarks,
+        "missing": report.missing,
         "questions": {
             answered.question.name: {
                 "title": answered.question.title,

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import plots
-from bench.report import MISSED, Report, Table, answer_table, verdict_table
+from bench.report import (
+    MISSED,
+    NOT_MEASURED,
+    Report,
+    Table,
+    answer_table,
+    tally,
+    verdict_table,
+)
 
 _INTRODUCTION = """\
 Benchmarks
 ==========
 
-Written by ``python -m bench --report FILE``, from one run on the machine named below; the
-method is in ``bench/README.rst``. Only ratios mean anything elsewhere. A row that must be
-reached and was not is marked **MISSED**.
+Written by ``python -m bench --report FILE``, from the one run that is named below; whoever
+has a clone can repeat it. The method is in ``bench/README.rst``. Only ratios mean anything
+elsewhere. A row that must be reached and was not is marked **MISSED**, one of which nothing
+is known **not measured**; "issue" is where the row was asked for.
 """
 
 
@@ -23,25 +34,29 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{each}" if each in "\\*`|_" else each for each in text)
 
 
-def _list_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose cells may hold anything."""
-    text = [".. list-table::", "   :header-rows: 1", ""]
+def _cell(text: str) -> str:
+    for mark in (MISSED, NOT_MEASURED):
+        if text.startswith(mark):
+            return f"**{mark}**{_escaped(text.removeprefix(mark))}"
+    return _escaped(text)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table whose cells may hold anything, a line for a line."""
+    text = io.StringIO()
+    rows = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n   ")
     for line in (head, *lines):
-        for position, cell in enumerate(line):
-            shown = _escaped(cell)
-            if cell.startswith(MISSED):
-                shown = f"**{MISSED}**{_escaped(cell.removeprefix(MISSED))}"
-            text.append(f"   {'* -' if position == 0 else '  -'} {shown}".rstrip())
-    return "\n".join(text) + "\n"
+        rows.writerow(_cell(cell) for cell in line)
+    return f".. csv-table::\n   :header-rows: 1\n\n   {text.getvalue().rstrip()}\n"
 
 
 def _section(table: Table, mark: str = "-") -> str:
     title, head, lines = table
-    return f"{title}\n{mark * len(title)}\n\n{_list_table(head, lines)}"
+    return f"{title}\n{mark * len(title)}\n\n{_table(head, lines)}"
 
 
 def _facts(title: str, facts: dict[str, str]) -> str:
-    return _list_table((title, ""), list(facts.items()))
+    return _table((title, ""), list(facts.items()))
 
 
 def _pictures(report: Report, beside: Path) -> str:
@@ -57,11 +72,13 @@ def write(report: Report, path: str) -> list[str]:
     missing = [] if plots.can_draw() else ["no plots: pip install matplotlib"]
     parts = [
         _INTRODUCTION,
-        _facts("machine", report.machine),
+        _facts("run", report.machine),
         _facts("versions", report.versions),
         "\n".join(f"* {_escaped(remark)}" for remark in report.remarks) + "\n",
         _section(verdict_table(report.answers)),
+        f"{tally(report.answers)}\n",
         _pictures(report, place) if not missing else "",
+        _section(verdict_table(report.answers, limits=False)),
         "Medians\n-------\n",
         *(_section(answer_table(answered), "~") for answered in report.answers),
     ]

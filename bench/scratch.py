@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,9 @@ import attrs
 UNPRIVILEGED = 54322  # when started as root; needs no entry in /etc/passwd
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 MEMORY = "/dev/shm"  # a tmpfs, see shm_overview(7)
-DIRECTORIES = 200  # of a tree
+FILES_OF_DIRECTORY = 100  # in a tree
+LARGE, SMALL = 1500, 200  # bytes of every fourth file of a tree, and of the others
+MAPPED = ("--map-root-user", "--map-auto")  # unshare(1): all ids that the user has
 
 
 class BenchError(Exception):
@@ -60,12 +63,33 @@ def _has_room(place: str, size: int) -> bool:
     return found.f_bavail * found.f_frsize > 2 * size and not found.f_flag & os.ST_NOEXEC
 
 
+def _ids(user: str) -> tuple[int, int]:
+    """The user and group that measured commands get from root."""
+    if not user:
+        return UNPRIVILEGED, UNPRIVILEGED
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        raise BenchError(f"no such user: {user}") from None
+    if found.pw_uid == 0:
+        raise BenchError(f"{user} is root: measured is what an ordinary user gets")
+    return found.pw_uid, found.pw_gid
+
+
+def directories(files: int) -> int:
+    """How many directories a tree of so many files has below its own."""
+    return max(1, files // FILES_OF_DIRECTORY)
+
+
 class Scratch:
     """A directory that goes away at the end, and how to run commands in it."""
 
-    def __init__(self, parent: str | None = None) -> None:
+    def __init__(self, parent: str | None = None, user: str = "") -> None:
+        """``user``: who runs everything, if we are root."""
         self.as_root = os.geteuid() == 0
-        self.uid = UNPRIVILEGED if self.as_root else os.geteuid()
+        if user and not self.as_root:
+            raise BenchError(f"only root can run commands as {user}")
+        self.uid, self.gid = _ids(user) if self.as_root else (os.geteuid(), os.getegid())
         self.path = tempfile.mkdtemp(prefix="fakeroot-sc-bench-", dir=parent)
         self._made: dict[str, str] = {}
         self._elsewhere: list[str] = []
@@ -86,11 +110,21 @@ class Scratch:
         self._log.close()
         self._errors.close()
         for path in (self.path, *self._elsewhere):
-            shutil.rmtree(path, ignore_errors=True)
+            self.remove(path)
 
     def give(self, path: str) -> None:
         if self.as_root:
-            os.lchown(path, self.uid, self.uid)
+            os.lchown(path, self.uid, self.gid)
+
+    def remove(self, path: str) -> None:
+        """A file or tree, that need not be there."""
+        # rm takes a third of the time of shutil.rmtree.  Directories of ids that are mapped
+        # to the user can be emptied only where they are mapped.
+        for before in ((), ("unshare", *MAPPED)):
+            if os.path.lexists(path):
+                subprocess.run(
+                    [*before, "rm", "-rf", path], capture_output=True, timeout=120, check=False
+                )
 
     def environment(self, more: dict[str, str]) -> dict[str, str]:
         """What measured commands see: nothing of the caller's but PATH; above all
@@ -112,12 +146,12 @@ class Scratch:
         stderr: int | IO[bytes],
     ) -> subprocess.Popen[bytes]:
         """Starts a command as the unprivileged user, in the scratch directory."""
-        user = self.uid if self.as_root else None
+        user, group = (self.uid, self.gid) if self.as_root else (None, None)
         return subprocess.Popen(
             command,
             stdin=stdin, stdout=stdout, stderr=stderr,
             cwd=self.path, env=self.environment(more or {}), start_new_session=True,
-            user=user, group=user, extra_groups=() if self.as_root else None,
+            user=user, group=group, extra_groups=() if self.as_root else None,
         )  # fmt: skip
 
     def run(
@@ -184,9 +218,7 @@ class Scratch:
         """A file of this name and size, made at the first call."""
         path = os.path.join(self.path, name)
         if not os.path.lexists(path):
-            with open(path, "wb") as file:
-                file.write(b"x" * size)
-            self.give(path)
+            self._write(path, size)
         return path
 
     def text(self, name: str, text: str, mode: int = 0o644) -> str:
@@ -202,21 +234,31 @@ class Scratch:
         directory = self.directory(name)
         return [self.file(os.path.join(directory, f"f{number}")) for number in range(count)]
 
-    def tree(self, count: int) -> str:
-        """A tree of ``count`` small files in 200 directories.  Every fourth is larger
-        than 1 KiB.  Made once and written to the disk before anything is measured."""
-        name = f"tree-{count}"
+    def tree(self, count: int, whose: str = "", place: str = "") -> str:
+        """A tree of ``count`` small files, 100 to a directory.  Every fourth is larger
+        than 1 KiB.  Made once and written to the disk before anything is measured.
+        ``whose``: for a tree that nobody else looks at; ``place``: the directory it is in,
+        else ours."""
+        name = f"tree-{count}{whose and '-'}{whose}"
         if name not in self._made:
-            path = self.directory(name)
+            path = self.directory(os.path.join(place, name))
+            places = [
+                self.directory(os.path.join(path, f"d{number}"))
+                for number in range(directories(count))
+            ]
             for number in range(count):
-                directory = os.path.join(path, f"d{number % DIRECTORIES}")
-                if number < DIRECTORIES:
-                    self.directory(directory)
-                size = 1500 if number % 4 == 0 else 200
-                self.file(os.path.join(directory, f"file-{number}"), size)
+                self._write(
+                    f"{places[number % len(places)]}/file-{number}",
+                    SMALL if number % 4 else LARGE,
+                )
             os.sync()
             self._made[name] = path
         return self._made[name]
+
+    def _write(self, path: str, size: int) -> None:
+        with open(path, "wb", buffering=0) as file:
+            file.write(b"x" * size)
+        self.give(path)
 
     def program(self, name: str, static: bool = False) -> str:
         """The program of programs/NAME.c, compiled at the first call."""

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
-from bench.scratch import Scratch
+from bench.scratch import MAPPED, Scratch
 
 ANY_OWNER = -1
+TRIAL_MOST = 20.0  # seconds
 
 
 def _no_environment(_scratch: Scratch) -> dict[str, str]:
@@ -28,8 +29,11 @@ class Tool:
     ``front``: what stands before the command, the program first; empty for native.
     ``reaches_static``: whether programs that load no library are served.
     ``unknown_is_root``: whether files that were never changed look like root's.
+    ``no_owners``, ``no_devices``: why files cannot be given away, devices not be made.
+    ``really``: whether files change on disk, for whoever looks.
     ``environment``: variables the tool needs; ``close``: a command that ends what
-    the tool leaves running.
+    the tool leaves running.  ``trial``: whether it works here is found out by running
+    ``true`` under it; ``install`` says what is to be done else.
     """
 
     name: str
@@ -38,6 +42,10 @@ class Tool:
     ask_version: tuple[str, ...] = ("-v",)
     reaches_static: bool = True
     unknown_is_root: bool = True
+    no_owners: str = ""
+    no_devices: str = ""
+    really: bool = False
+    trial: bool = False
     environment: Callable[[Scratch], dict[str, str]] = _no_environment
     close: tuple[str, ...] = ()
     remark: str = ""
@@ -48,8 +56,18 @@ class Tool:
         return shutil.which(self.front[0]) if self.front else ""
 
     @property
-    def present(self) -> bool:
-        return self.path is not None
+    def own(self) -> bool:
+        """Whether it is fakeroot-sc, in whatever mode."""
+        return self.name.startswith("fakeroot-sc")
+
+    def missing(self, scratch: Scratch) -> str:
+        """Why the tool cannot be measured, and what to do; empty if it can."""
+        if self.path is None:
+            return f"missing: {self.install}"
+        if self.trial:
+            done = scratch.run(self.wrap(["true"]), self.environment(scratch), TRIAL_MOST)
+            return f"does not work here ({done.trouble}): {self.install}" if done.trouble else ""
+        return ""
 
     def wrap(self, command: list[str]) -> list[str]:
         if not self.front:
@@ -61,6 +79,11 @@ class Tool:
         if not self.front:
             return scratch.uid
         return 0 if self.unknown_is_root else ANY_OWNER
+
+    def ids_seen(self, scratch: Scratch) -> tuple[int, int]:
+        """The same with the group."""
+        owner = self.owner_seen(scratch)
+        return owner, owner if self.front else scratch.gid
 
     def version(self) -> str:
         if not self.path:
@@ -87,6 +110,7 @@ def _own(name: str = "fakeroot-sc", *options: str) -> Tool:
         name=name,
         front=(os.path.join(sysconfig.get_path("scripts"), "fakeroot-sc"), *options, "--"),
         install=f"{sys.executable} -m pip install .",
+        trial="--mode" in options,
     )
 
 
@@ -96,12 +120,33 @@ def _fakeroot(name: str, program: str) -> Tool:
     )
 
 
+def _namespaces(name: str, options: tuple[str, ...], install: str, no_owners: str = "") -> Tool:
+    """Root of a user namespace, by unshare(1)."""
+    return Tool(
+        name=name,
+        front=("unshare", *options, "--"),
+        install=install,
+        ask_version=("-V",),
+        no_owners=no_owners,
+        no_devices="no user namespace makes devices",
+        really=True,
+        trial=True,
+    )
+
+
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool(name="native"),
+        Tool(
+            name="native",
+            no_owners="an ordinary user must not",
+            no_devices="an ordinary user must not",
+        ),
         _own(),
         _own("fakeroot-sc-no-shim", "--no-shim"),
+        _own("fakeroot-sc-ptrace", "--mode", "ptrace"),
+        _own("fakeroot-sc-ptrace-no-shim", "--mode", "ptrace", "--no-shim"),
+        _own("fakeroot-sc-ptrace-all", "--mode", "ptrace-all", "--no-shim"),
         _fakeroot("fakeroot", "fakeroot-sysv"),
         _fakeroot("fakeroot-tcp", "fakeroot-tcp"),
         Tool(
@@ -120,10 +165,32 @@ TOOLS: dict[str, Tool] = {
             front=("proot", "-0"),
             install="apt install proot",
             ask_version=("-V",),
-            remark="5.1 (Debian 12) does not know statx(2): programs that use it are not served",
+            remark="5.1 (Debian 12) does not know statx(2): relative looks of newer coreutils fail"
+            " under it, which is marked (wrong), not counted as speed",
+        ),
+        _namespaces(
+            "userns",
+            ("--map-root-user",),
+            "apt install util-linux, and user namespaces must be allowed"
+            " (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)",
+            no_owners="the namespace has a single id",
+        ),
+        _namespaces(
+            "userns-mapped",
+            MAPPED,
+            "apt install uidmap util-linux, and a user whom /etc/subuid and /etc/subgid give ids"
+            " (started as root: name one by --user)",
         ),
     )
 }
+
+
+def find(asked: Sequence[Tool], scratch: Scratch) -> tuple[list[Tool], dict[str, str]]:
+    """The tools that can be measured, and of the others why not, by name."""
+    missing = {tool.name: tool.missing(scratch) for tool in asked}
+    return [tool for tool in asked if not missing[tool.name]], {
+        name: why for name, why in missing.items() if why
+    }
 
 
 def installation_remarks() -> list[str]:

@@ -35,8 +35,8 @@ static inline uint64_t milliseconds(const char *text)
 	return strtoull(text, NULL, 10) * 1000000u;
 }
 
-// The time of one call, in nanoseconds.
+// How many calls there were, and the time of one, in nanoseconds.
 static inline void print_per_call(uint64_t elapsed, uint64_t calls)
 {
-	printf("%.2f\n", (double)elapsed / (double)calls);
+	printf("%llu calls, %.2f\n", (unsigned long long)calls, (double)elapsed / (double)calls);
 }

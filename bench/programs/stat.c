@@ -113,14 +113,16 @@ int main(int argc, char **argv)
 	close(results[1]);
 
 	double rate = 0;
+	uint64_t calls = 0;
 	for (int i = 0; i < processes; i++) {
 		struct result result;
 		if (read(results[0], &result, sizeof(result)) != sizeof(result))
 			fail("a process gave no result");
 		rate += (double)result.calls / (double)result.elapsed;
+		calls += result.calls;
 	}
 	while (wait(NULL) > 0)
 		;
-	printf("%.2f\n", 1 / rate);
+	printf("%llu calls, %.2f\n", (unsigned long long)calls, 1 / rate);
 	return 0;
 }

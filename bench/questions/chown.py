@@ -12,7 +12,7 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
             command=[
                 scratch.program("chown"), str(effort.run_ms), scratch.file(f"chown-{tool.name}")
             ],
-            cannot="" if tool.front else "an ordinary user must not",
+            cannot=tool.no_owners,
         )
     ]  # fmt: skip
 
@@ -30,6 +30,13 @@ QUESTION = Question(
             Place("fakeroot"),
             at_most=1.0,
             issue=2,
+        ),
+        Row(
+            "chown of one file, against pseudo's",
+            Place("fakeroot-sc"),
+            Place("pseudo"),
+            at_most=1.0,
+            issue=4,
         ),
         Row(
             "chown of one file, without shim, against fakeroot's",

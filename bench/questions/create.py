@@ -14,7 +14,7 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
         Case(
             variant=call,
             command=[scratch.program("create"), call, str(effort.run_ms), directory],
-            cannot="an ordinary user must not" if call == "mknod" and not tool.front else "",
+            cannot=tool.no_devices if call == "mknod" else "",
         )
         for call in ("creat", "mknod")
     ]

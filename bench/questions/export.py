@@ -3,11 +3,13 @@
 import os
 import subprocess
 
+from bench import trees
 from bench.question import Case, Effort, Place, Question, Row
 from bench.scratch import Scratch
 from bench.tools import Tool
 
 FILES = 20_000
+OWNER = (5, 6)
 PATIENCE = 120  # seconds
 
 
@@ -17,15 +19,32 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
     clock = [scratch.program("clock"), "1"]
     if not tool.front:
         command = ["tar", "cf", archive, "-C", tree, "."]
-        return [Case(command=[*clock, *command], before=lambda: _remove(archive))]
+        return [
+            Case(
+                command=[*clock, *command],
+                before=lambda: scratch.remove(archive),
+                after=trees.archived(archive, tool.ids_seen(scratch), trees.members(FILES)),
+            )
+        ]
+    if tool.name != "fakeroot-sc":
+        return []
     state = os.path.join(scratch.directory(f"export-{tool.name}"), "state")
     front = tool.wrap([])
     ours = os.path.join(os.path.dirname(front[0]), "fakeroot-sc-state")
 
     def before() -> None:
-        _remove(archive)
+        scratch.remove(archive)
         if not os.path.exists(state):
-            command = [*front[:-1], "-p", state, "--", "chown", "-R", "5:6", tree]
+            command = [
+                *front[:-1],
+                "-p",
+                state,
+                "--",
+                "chown",
+                "-R",
+                f"{OWNER[0]}:{OWNER[1]}",
+                tree,
+            ]
             subprocess.run(command, timeout=PATIENCE, check=True)
             scratch.give(state)
             scratch.give(f"{state}-live")
@@ -35,14 +54,9 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
             command=[*clock, ours, "export", state, tree, "--format", "tar", "-o", archive],
             outside=True,
             before=before,
-            cannot="" if tool.name == "fakeroot-sc" else "has no such command",
+            after=trees.archived(archive, OWNER, trees.members(FILES)),
         )
     ]
-
-
-def _remove(path: str) -> None:
-    if os.path.exists(path):
-        os.unlink(path)
 
 
 QUESTION = Question(

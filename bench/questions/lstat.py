@@ -47,6 +47,32 @@ QUESTION = Question(
             issue=2,
         ),
         Row(
+            "lstat by a static program in ptrace mode, against PRoot",
+            Place("fakeroot-sc-ptrace-no-shim", "static"),
+            Place("proot", "static"),
+            at_most=1.0,
+            issue=6,
+        ),
+        Row(
+            "lstat by a dynamic program in ptrace mode, by stops, against PRoot",
+            Place("fakeroot-sc-ptrace-no-shim", "dynamic"),
+            Place("proot", "dynamic"),
+            at_most=1.0,
+            issue=6,
+        ),
+        Row(
+            "lstat by a static program, by notifications, against our own ptrace mode",
+            Place("fakeroot-sc-no-shim", "static"),
+            Place("fakeroot-sc-ptrace-no-shim", "static"),
+            at_most=0.33,
+            issue=6,
+        ),
+        Row(
+            "lstat by a static program, by notifications, against stops at every call",
+            Place("fakeroot-sc-no-shim", "static"),
+            Place("fakeroot-sc-ptrace-all", "static"),
+        ),
+        Row(
             "lstat of a relative path, static, against native",
             Place("fakeroot-sc", "static, relative"),
             Place("native", "static, relative"),

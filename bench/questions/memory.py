@@ -6,7 +6,13 @@ from bench.tools import Tool
 
 # The process that serves COMMAND, when it is COMMAND's parent; and the command's
 # own face to the shell, which is that process's parent.
-PARENTS = {"fakeroot-sc": {"supervisor": 1, "front": 2}, "proot": {"supervisor": 1}}
+OURS = {"supervisor": 1, "front": 2}
+PARENTS = {
+    "fakeroot-sc": OURS,
+    "fakeroot-sc-no-shim": OURS,
+    "fakeroot-sc-ptrace": OURS,
+    "proot": {"supervisor": 1},
+}
 
 
 def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:

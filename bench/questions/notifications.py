@@ -1,6 +1,7 @@
 """How often a call of a dynamic program is sent to the supervisor."""
 
 from bench.question import Case, Effort, Place, Question, Row
+from bench.questions.families import why_not
 from bench.scratch import Scratch
 from bench.tools import Tool
 
@@ -11,25 +12,23 @@ NOTIFICATIONS = {
 }  # fmt: skip
 """At most so many, while nothing out of the ordinary is remembered."""
 FOR_ROOT_ONLY = ("chown", "mknod, unlink")
+COUNTED = ("native", "fakeroot-sc", "fakeroot-sc-no-shim")  # others ask in ways of their own
 OTHERS = 0.01
 """A process may be preempted now and then."""
 
 
 def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
-    own = tool.name in ("native", "fakeroot-sc", "fakeroot-sc-no-shim")
+    if tool.name not in COUNTED:
+        return []
     directory = scratch.directory(f"notifications-{tool.name}")
     return [
         Case(
             variant=call,
-            command=[scratch.program("notifications"), call, directory],
-            cannot=_why_not(tool, call) if own else "asks others in ways of its own",
+            command=[scratch.program("calls"), call, directory],
+            cannot=why_not(tool, call),
         )
         for call in NOTIFICATIONS
     ]
-
-
-def _why_not(tool: Tool, call: str) -> str:
-    return "an ordinary user must not" if not tool.front and call in FOR_ROOT_ONLY else ""
 
 
 def _row(call: str, most: int) -> Row:

@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Callable
 
 from bench.question import Case, Effort, Place, Question, Row
-from bench.scratch import PROGRAMS, Done, Scratch
+from bench.scratch import PROGRAMS, Scratch
 from bench.tools import Tool
 
 NAME = "fakeroot-sc-bench"
@@ -89,10 +89,10 @@ def _contents(package: str) -> list[tarfile.TarInfo]:
         return opened.getmembers()
 
 
-def _check(place: str) -> Callable[[Done], str | None]:
+def _built(place: str) -> Callable[[], str | None]:
     programs = {os.path.splitext(name)[0] for name in os.listdir(PROGRAMS) if name.endswith(".c")}
 
-    def check(_done: Done) -> str | None:
+    def after() -> str | None:
         packages = glob.glob(os.path.join(place, f"{NAME}_1_*.deb"))
         if len(packages) != 1:
             return f"{len(packages)} packages built, not 1"
@@ -106,7 +106,12 @@ def _check(place: str) -> Callable[[Done], str | None]:
                 return f"{member.name} is not of root:root, but of {owner}"
         return None
 
-    return check
+    return after
+
+
+def _forget(place: str) -> None:
+    for package in glob.glob(os.path.join(place, f"{NAME}_1_*.deb")):
+        os.unlink(package)
 
 
 def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
@@ -123,8 +128,8 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
         Case(
             command=[*inside, scratch.program("clock"), "1", *build],
             outside=True,
-            check_command=[*inside, *build],
-            check=_check(place),
+            before=lambda: _forget(place),
+            after=_built(place),
         )
     ]
 
@@ -134,6 +139,7 @@ QUESTION = Question(
     unit="ns",
     order=120,
     cases=cases,
+    weight=4,
     rows=(
         Row(
             "a whole dpkg-buildpackage, against one without any fake root",

@@ -25,7 +25,7 @@ QUESTION = Question(
             issue=3,
         ),
         Row(
-            "the same, where pages are shared by halves (Pss)",
+            "resident memory added to a dynamic program, pages shared by halves (Pss)",
             Place("fakeroot-sc", "Pss"),
             Place("native", "Pss"),
             difference=True,

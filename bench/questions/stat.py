@@ -22,7 +22,11 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
             owner = OWNER
             change = ["sh", "-c", f'chown {OWNER} {recorded}/* && exec "$@"', "sh"]
         measured = [scratch.program("stat"), call, str(effort.run_ms), "1", str(owner)]
-        return Case(variant=call + suffix, command=[*change, *measured, *files[suffix]])
+        return Case(
+            variant=call + suffix,
+            command=[*change, *measured, *files[suffix]],
+            cannot=tool.no_owners if change else "",
+        )
 
     return [case(call, suffix) for suffix in files for call in CALLS]
 
@@ -38,6 +42,7 @@ QUESTION = Question(
     unit="ns",
     order=12,
     cases=cases,
+    weight=2,
     rows=(
         *(_row(call, "", "an unrecorded file", 1.25) for call in CALLS),
         *(_row(call, ", recorded", "a recorded file", 2.2) for call in CALLS),

@@ -1,78 +1,39 @@
-"""``tar cf`` of 20,000 small files.
+"""``tar cf`` of 20,000 small files."""
 
-Into a file: GNU tar does not even read the files when the archive is /dev/null.
-"""
-
-import os
-import tarfile
-from collections.abc import Callable
-
+from bench import trees
 from bench.question import Case, Effort, Place, Question, Row
-from bench.scratch import DIRECTORIES, Done, Scratch
-from bench.tools import ANY_OWNER, Tool
+from bench.scratch import Scratch
+from bench.tools import Tool
 
 FILES = 20_000
-
-
-def _check(archive: str, owner: int) -> Callable[[Done], str | None]:
-    def check(_done: Done) -> str | None:
-        count = 0
-        with tarfile.open(archive) as file:
-            for member in file:
-                count += 1
-                if owner != ANY_OWNER and (member.uid, member.gid) != (owner, owner):
-                    return f"owner {member.uid}:{member.gid} in the archive, not {owner}:{owner}"
-        wanted = FILES + DIRECTORIES + 1
-        return None if count == wanted else f"{count} files in the archive, not {wanted}"
-
-    return check
+TITLE = "tar cf of 20,000 small files"
 
 
 def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
-    tree = scratch.tree(FILES)
-    archive = os.path.join(scratch.path, "out.tar")
-    command = ["tar", "cf", archive, "-C", scratch.path, os.path.basename(tree)]
+    return [trees.tar(scratch, tool, FILES)]
 
-    def before() -> None:
-        if os.path.exists(archive):
-            os.unlink(archive)
 
-    return [
-        Case(
-            command=[scratch.program("clock"), "1", *command],
-            before=before,
-            check_command=command,
-            check=_check(archive, tool.owner_seen(scratch)),
-        )
-    ]
+def _row(how: str, of: str, against: str, at_most: float, issue: int) -> Row:
+    return Row(f"{TITLE}{how}", Place(of), Place(against), at_most=at_most, issue=issue)
 
 
 QUESTION = Question(
-    title="tar cf of 20,000 small files",
+    title=TITLE,
     unit="ns",
     order=30,
     cases=cases,
+    weight=2,
     rows=(
-        Row(
-            "tar cf of 20,000 small files, all through notifications, against fakeroot",
-            Place("fakeroot-sc-no-shim"),
-            Place("fakeroot"),
-            at_most=0.85,
-            issue=2,
+        _row(
+            ", all through notifications, against fakeroot",
+            "fakeroot-sc-no-shim", "fakeroot", 0.85, 2,
         ),
-        Row(
-            "tar cf of 20,000 small files, against native",
-            Place("fakeroot-sc"),
-            Place("native"),
-            at_most=1.35,
-            issue=3,
-        ),
-        Row(
-            "tar cf of 20,000 small files, against fakeroot",
-            Place("fakeroot-sc"),
-            Place("fakeroot"),
-            at_most=0.3,
-            issue=3,
+        _row(", against native", "fakeroot-sc", "native", 1.35, 3),
+        _row(", against fakeroot", "fakeroot-sc", "fakeroot", 0.3, 3),
+        _row(", in ptrace mode, against PRoot", "fakeroot-sc-ptrace", "proot", 0.8, 6),
+        _row(
+            ", in ptrace mode, all by stops, against PRoot",
+            "fakeroot-sc-ptrace-no-shim", "proot", 0.8, 6,
         ),
     ),
-)
+)  # fmt: skip

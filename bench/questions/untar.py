@@ -1,12 +1,12 @@
 """``tar xf`` of 20,000 small files of many owners, in memory."""
 
 import os
-import shutil
 import tarfile
 from collections.abc import Callable
 
+from bench import trees
 from bench.question import Case, Effort, Place, Question, Row
-from bench.scratch import DIRECTORIES, Done, Scratch
+from bench.scratch import Done, Scratch
 from bench.tools import Tool
 
 FILES = 20_000
@@ -36,7 +36,7 @@ def _pack(tree: str, archive: str) -> None:
 def _check(files: int, tool: Tool) -> Callable[[Done], str | None]:
     def check(done: Done) -> str | None:
         counted = {line.split()[1]: int(line.split()[0]) for line in done.output.splitlines()}
-        if sum(counted.values()) != files + DIRECTORIES + 1:
+        if sum(counted.values()) != trees.members(files):
             return f"{sum(counted.values())} files extracted"
         wanted = OWNERS if tool.front else 1
         return None if len(counted) == wanted else f"{len(counted)} owners, not {wanted}"
@@ -53,7 +53,11 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
 
     def before() -> None:
         _pack(tree, archive)
-        shutil.rmtree(out, ignore_errors=True)
+        scratch.remove(out)
+
+    def after() -> str | None:
+        wanted, found = trees.contents(tree), trees.contents(f"{out}/tree")
+        return None if wanted == found else f"{found} files and bytes extracted, not {wanted}"
 
     command = f"mkdir {out} && tar xf {archive} -C {out}"
     owners = f"{command} && find {out}/tree -printf '%U\\n' | sort | uniq -c"
@@ -63,6 +67,8 @@ def cases(scratch: Scratch, tool: Tool, effort: Effort) -> list[Case]:
             before=before,
             check_command=["sh", "-c", owners],
             check=_check(files, tool),
+            after=after,
+            cannot=tool.no_owners if tool.front else "",
         )
     ]
 
@@ -72,6 +78,7 @@ QUESTION = Question(
     unit="ns",
     order=31,
     cases=cases,
+    weight=1.5,
     rows=(
         Row(
             "tar xf of 20,000 files with owners, against fakeroot",

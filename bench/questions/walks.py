@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable
 
+from bench import trees
 from bench.question import Case, Effort, Place, Question, Row
-from bench.scratch import DIRECTORIES, Done, Scratch
+from bench.scratch import Done, Scratch
 from bench.tools import ANY_OWNER, Tool
 
 FILES = 20_000
@@ -47,7 +48,7 @@ def cases(scratch: Scratch, tool: Tool, _effort: Effort) -> list[Case]:
     tree = scratch.tree(FILES)
     owner = tool.owner_seen(scratch)
     find = ["find", tree, "-size", "+1000k"]
-    everything = FILES + DIRECTORIES + 1
+    everything = trees.members(FILES)
 
     def case(variant: str, command: list[str], check_command: list[str], check: Check) -> Case:
         return Case(
@@ -79,6 +80,7 @@ QUESTION = Question(
     unit="ns",
     order=90,
     cases=cases,
+    weight=2,
     rows=tuple(
         Row(
             f"{command} over 20,000 files, against native",
