@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 
 #define THREADS_MOST 256 // whose filters are counted
@@ -48,7 +49,7 @@ bool attach_by_getgroups(struct request *request, struct outcome *outcome)
 // Filters that a thread runs under (Linux 5.9), or -1.
 static int count_filters(int directory, const char *thread)
 {
-	char name[32];
+	char name[NAME_MAX + sizeof("/status")];
 	int count = -1;
 	snprintf(name, sizeof(name), "%s/status", thread);
 	proc_text_read(directory, name, (struct proc_field[]){{"Seccomp_filters: %d", &count}, {0}});

@@ -10,6 +10,7 @@
 #include "control.h"
 #include "scope.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,6 +27,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#define END_ROUNDS 1000
 #define EXIT_TROUBLE 125 // as env(1) and timeout(1): the tool itself failed
 
 #ifndef SYS_close_range // Linux 5.9
@@ -142,10 +144,8 @@ static void forward(struct front *front, int number)
 		kill(front->supervisor, number);
 }
 
-// Whether COMMAND is stopped now (proc_pid_stat(5)): the supervisor's word may be
-// from before the last SIGCONT. Under ptrace it is a tracing stop, t, as is the stop of a
-// call; that one passes at once.
-static bool is_stopped(pid_t pid)
+// The state of a process and its parent (proc_pid_stat(5)). False if it has gone.
+static bool look_at_process(pid_t pid, char *state_ret, pid_t *parent_ret)
 {
 	char name[32], line[512];
 	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
@@ -156,8 +156,16 @@ static bool is_stopped(pid_t pid)
 		return false;
 	line[size] = '\0';
 	const char *behind_name = strrchr(line, ')');
-	return behind_name && behind_name[1] == ' ' &&
-	       (behind_name[2] == 'T' || behind_name[2] == 't');
+	return behind_name && sscanf(behind_name, ") %c %d", state_ret, parent_ret) == 2;
+}
+
+// Whether COMMAND is stopped now: the supervisor's word may be from before the last SIGCONT.
+// Under ptrace it is a tracing stop, t, as is the stop of a call; that one passes at once.
+static bool is_stopped(pid_t pid)
+{
+	char state;
+	pid_t parent;
+	return look_at_process(pid, &state, &parent) && (state == 'T' || state == 't');
 }
 
 static void stop_alike(int number)
@@ -193,6 +201,40 @@ static int end_by_signal(const struct front *front, int number)
 	return 128 + number;
 }
 
+static bool kill_children(void)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+	while (processes && (entry = readdir(processes))) {
+		pid_t pid = atoi(entry->d_name), parent;
+		char state;
+		if (pid <= 0 || !look_at_process(pid, &state, &parent) || parent != getpid())
+			continue;
+		found = true;
+		kill(pid, SIGKILL);
+	}
+	if (processes)
+		closedir(processes);
+	return found;
+}
+
+// All targets are ours now, since we are their subreaper: children at first, the rest as
+// these end. None may go on: with the shim they would take their own changes for real,
+// without the supervisor all else fails. One that hangs in the kernel is left in the end.
+static void end_targets(void)
+{
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	for (int round = 0; round < END_ROUNDS && kill_children(); round++) {
+		const struct timespec soon = {.tv_nsec = 20 * 1000 * 1000};
+		sigtimedwait(&child, NULL, &soon);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+}
+
 static int end_with_supervisor(struct front *front, int status)
 {
 	// Nothing was started, or COMMAND was executed in its place (nested use).
@@ -201,8 +243,7 @@ static int end_with_supervisor(struct front *front, int status)
 		return WEXITSTATUS(status);
 	if (WIFSIGNALED(status) && in_place)
 		return end_by_signal(front, WTERMSIG(status));
-	if (front->command > 0)
-		kill(front->command, SIGKILL); // ours now: we are its subreaper
+	end_targets();
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "fakeroot-sc: the supervisor was killed by signal %d (%s): COMMAND "
 				"could not go on and was ended\n",

@@ -166,13 +166,18 @@ def test_a_killed_supervisor_is_told_and_ends_command() -> None:
     assert said.count("\n") == 1
 
 
-def test_a_supervisor_killed_under_load_hangs_nothing(tmp_path: Path) -> None:
+def test_a_supervisor_killed_under_load_takes_all_targets_along(tmp_path: Path) -> None:
+    """With the shim they could go on for ever, without anybody to remember what they do."""
     code = dedent("""
         import os
         print(os.getppid(), flush=True)
         open("file", "w").close()
         for _ in range(3):
             os.fork()
+        if os.getpid() % 2:
+            os.setsid()
+        os.chown("file", 1, 2)
+        os.write(1, b"changed\\n")
         while True:
             try:
                 os.chown("file", 1, 2)
@@ -187,6 +192,7 @@ def test_a_supervisor_killed_under_load_hangs_nothing(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout and process.stderr
         supervisor = Watched(int(process.stdout.readline()))
+        assert [process.stdout.readline() for _ in range(8)] == ["changed\n"] * 8
         supervisor.kill()
         assert process.wait(PATIENCE) == 125
         # All eight have ended when the pipe does.
