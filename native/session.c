@@ -258,11 +258,12 @@ static size_t bytes_free(int fd)
 static bool allocate_more(struct session *session, size_t allocated)
 {
 	const size_t most = (size_t)256 << 20;
-	if (!session->durable || allocated >= session->memory_size)
+	size_t mapped = session->page->shared.mapped_least;
+	if (!session->durable || allocated >= mapped)
 		return false;
 	size_t more = allocated < most ? allocated : most;
-	if (more > session->memory_size - allocated)
-		more = session->memory_size - allocated;
+	if (more > mapped - allocated)
+		more = mapped - allocated;
 	size_t left = bytes_free(session->memory);
 	while (more > left && more > RESERVE)
 		more = more / 2 / SESSION_PAGE_BYTES * SESSION_PAGE_BYTES;

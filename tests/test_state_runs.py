@@ -184,6 +184,59 @@ def test_an_archive_unpacked_elsewhere_is_found(tmp_path: Path) -> None:
     assert paths == expected
 
 
+def test_a_transaction_undoes_nothing_that_a_run_does_meanwhile(tmp_path: Path) -> None:
+    need("setfattr", "attr")
+    names = ("owned", "freed", "forgotten", "gone", "marked", "new", "path")
+    for name in names:
+        (tmp_path / name).touch()
+    before = "chown 5:5 *; setfattr -n trusted.a -v 1 marked; setfattr -n trusted.b -v 1 marked"
+    good("-p", "../s", script=f"cd {tmp_path}; {before}; chown 0:0 new", cwd=tmp_path)
+    state_path = tmp_path.parent / "s"
+    script = (
+        "read x; chown 6 owned marked forgotten new path; chown 0:0 freed; rm gone;"
+        "setfattr -n trusted.a -v 2 marked; setfattr -x trusted.b marked; echo done; read x"
+    )
+    with started(
+        [FAKEROOT_SC, "-p", str(state_path), "--", "sh", "-uc", script],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as running:
+        assert running.stdin and running.stdout
+        with State.open(state_path) as state, state.transaction():
+            forgotten = state.lookup_path(tmp_path / "forgotten")
+            assert forgotten is not None
+            for name in ("owned", "freed", "marked", "new"):
+                state.change(tmp_path / name, gid=9)
+            state.change(tmp_path / "marked", xattrs={"trusted.c": b"3"})
+            state.change(tmp_path / "gone", gid=9)
+            state.change(tmp_path / "path", mode=0o640)
+            state.remove(forgotten.identity)
+            running.stdin.write("go\n")
+            running.stdin.flush()
+            assert read_line(running.stdout.fileno()) == "done"
+        shown = "stat -c '%n %u:%g %a' owned freed forgotten marked new path; getfattr -dm- marked"
+        expected = [
+            "owned 6:9 644",
+            "freed 0:9 644",
+            "forgotten 6:5 644",
+            "marked 6:9 644",
+            "new 6:9 644",
+            "path 6:5 640",
+            "# file: marked",
+            'trusted.a="2"',
+            'trusted.c="3"',
+        ]
+        at_once = good("-p", str(state_path), script=shown, cwd=tmp_path)
+        assert at_once.split("\n")[:9] == expected
+        running.communicate("go\n", PATIENCE)
+    (tmp_path.parent / "s-live").unlink()
+    from_file = good("-p", str(state_path), script=shown, cwd=tmp_path)
+    assert from_file == at_once
+    with State.open(state_path) as state:
+        assert len(state) == 6
+
+
 # ---- kills ----
 
 
@@ -427,6 +480,7 @@ def test_a_damaged_memory_is_refused(kept: Path) -> None:
 
 LAYOUT = 584
 """Where the memory says which version's it is (native/session_page.h)."""
+LAYOUT_NOW = 2
 
 
 def set_layout(live: Path, number: int) -> None:
@@ -441,7 +495,7 @@ def test_another_version_s_memory_is_used_only_if_nothing_is_lost(kept: Path) ->
     kill_a_run(kept, "chown 6 f")
     set_layout(kept / "s-live", 99)
     assert "another version" in refusal("-p", "s", cwd=kept)
-    set_layout(kept / "s-live", 1)
+    set_layout(kept / "s-live", LAYOUT_NOW)
     assert good("-p", "s", script="stat -c %u f", cwd=kept) == "6\n"
 
 
@@ -449,7 +503,7 @@ def test_two_versions_do_not_use_a_memory_at_once(kept: Path) -> None:
     with State.open(kept / "s"):
         set_layout(kept / "s-live", 99)
         assert "another version" in refusal("-p", "s", cwd=kept)
-        set_layout(kept / "s-live", 1)
+        set_layout(kept / "s-live", LAYOUT_NOW)
 
 
 def test_a_killed_first_run_loses_nothing(tmp_path: Path) -> None:
