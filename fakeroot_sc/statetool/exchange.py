@@ -17,7 +17,7 @@ from fakeroot_sc.state.formats.listed import Listed
 from fakeroot_sc.state.look import Look, look
 from fakeroot_sc.state.record import InodeRecord
 from fakeroot_sc.state.store import State
-from fakeroot_sc.state.tree import lookup_in, walk
+from fakeroot_sc.state.tree import Entry, lookup_in, walk
 from fakeroot_sc.statetool.looking import open_to_read
 from fakeroot_sc.statetool.output import Output
 
@@ -106,9 +106,22 @@ def export(options: Namespace, output: Output) -> int:
         )
         if form.archive:
             warnings = module.write(entries, out, epoch=epoch)
-        else:
+        elif form.attributes:
             module.write(entries, out)
+        else:
+            module.write(_without_attributes(entries, form.name, warnings), out)
     return _warn(output, warnings)
+
+
+def _without_attributes(
+    entries: Iterator[Entry], name: str, warnings: list[str]
+) -> Iterator[Entry]:
+    lost = 0
+    for entry in entries:
+        lost += bool(entry.xattrs)
+        yield entry
+    if lost:
+        warnings.append(f"format {name} has no extended attributes: {lost} files lose theirs")
 
 
 def _warn(output: Output, warnings: list[str]) -> int:
