@@ -286,6 +286,14 @@ void live_note_run(struct session *session, const char *program)
 		snprintf(shared->program, sizeof(shared->program), "%s", program);
 }
 
+void live_end_run(struct session *session)
+{
+	struct session_shared *shared = &session->page->shared;
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	if (shared->runs > 0)
+		shared->runs--;
+}
+
 const char *live_program(const struct session *session)
 {
 	const struct session_shared *shared = &session->page->shared;

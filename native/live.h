@@ -44,6 +44,8 @@ int live_share(struct session *session);
 
 // Says that a run of a program begins to use it.
 void live_note_run(struct session *session, const char *program);
+// Says that it has ended, and nothing that it has changed is left to be written.
+void live_end_run(struct session *session);
 // Whose changes are in it that the state file does not have, or "".
 const char *live_program(const struct session *session);
 

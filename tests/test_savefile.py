@@ -118,7 +118,7 @@ int main(void)
 		if (i % 3 == 0 && (unlink(name) < 0 || mknod(name, S_IFCHR | 0600, 1) < 0))
 			return 2;
 		if (i % 3 == 1 && (unlink(name) < 0 || mkdir(name, 0700) < 0 ||
-				   chown(name, 6, 6) < 0 || rmdir(name) < 0))
+			chown(name, 6, 6) < 0 || rmdir(name) < 0))
 			return 3;
 	}
 	for (int i = 0; i < 90; i++) {

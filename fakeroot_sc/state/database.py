@@ -180,6 +180,20 @@ class Database:
             else:
                 yield (*row[:8], None, *row[8:])
 
+    def row(self, key: tuple[int, int]) -> Row | None:
+        """One row of rows()."""
+        found = self.execute(
+            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
+            " FROM inodes WHERE dev = ? AND ino = ?",
+            key,
+        ).fetchone()
+        if found is None:
+            return None
+        pairs = self.execute(
+            "SELECT name, value FROM xattrs WHERE dev = ? AND ino = ? ORDER BY name", key
+        ).fetchall()
+        return (*found[:8], pairs or None, *found[8:])
+
     def _xattrs(self, where: str, values: Iterable[Any], order: str) -> Iterator[tuple[Any, Any]]:
         key: tuple[int, int] | None = None
         pairs: list[tuple[bytes, bytes | None]] = []

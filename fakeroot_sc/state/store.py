@@ -257,15 +257,17 @@ class State:
         self._kept.follow(self._database, updates, removed, cleared=self._cleared)
 
     def _row(self, key: tuple[int, int]) -> Row | None:
-        return next(self._database.rows("WHERE dev = ? AND ino = ?", key), None)
+        return self._database.row(key)
 
     def _find(self, identity: FileIdentity) -> Row | None:
         row = self._row(_key(identity))
         return row if row is not None and _matches(row[2], identity.birth) else None
 
-    def _touch(self, key: tuple[int, int]) -> None:
-        if key not in self._before:
-            self._before[key] = self._row(key)
+    def _touch(self, key: tuple[int, int]) -> Row | None:
+        """The row of a key that is about to be changed."""
+        row = self._row(key)
+        self._before.setdefault(key, row)
+        return row
 
     def lookup(self, identity: FileIdentity) -> InodeRecord | None:
         """What is remembered of a file.  An identity without a birth time means whichever
@@ -313,8 +315,7 @@ class State:
                     rows.pop(key, None)
                     self.remove(FileIdentity(record.identity.dev, record.identity.ino))
                     continue
-                self._touch(key)
-                rows[key] = self._row_to_put(record)
+                rows[key] = self._row_to_put(record, self._touch(key))
                 if record.path is not None:
                     paths[key] = os.fsencode(record.path)
             now = Change(time.time_ns(), None)
@@ -326,8 +327,9 @@ class State:
                 program = None if change.program is None else os.fsencode(change.program)
                 self._database.put(group, change.time, paths, program)
 
-    def _row_to_put(self, record: InodeRecord) -> Row:
-        known = self._find(record.identity)
+    def _row_to_put(self, record: InodeRecord, known: Row | None) -> Row:
+        if known is not None and not _matches(known[2], record.identity.birth):
+            known = None
         kind = known[3] if known is not None else 0
         seen = self._look_again(record)
         if seen is not None:
