@@ -239,6 +239,14 @@ def test_merge_takes_the_newer_records_unless_told_otherwise(made: Path) -> None
     assert fake("stat -c %u root/a root/b", made, "new") == "50\n6\n"
 
 
+def test_export_tells_scripts_what_was_lost(made: Path) -> None:
+    fake("setfattr -n trusted.a -v 1 root/c", made)
+    told = data("export", "s", "root", "--format", "cpio", "-o", "o", cwd=made)
+    assert (told["format"], told["output"], len(told["warnings"])) == ("cpio", "o", 1)
+    assert "trusted.a" in told["warnings"][0]
+    assert tool("export", "s", "root", "--format", "cpio", "--json", cwd=made, status=2) == ""
+
+
 def test_wrong_use_is_told(made: Path) -> None:
     for arguments in ([], ["show"], ["nonsense"], ["export", "s", "root"]):
         tool(*arguments, cwd=made, status=2)
