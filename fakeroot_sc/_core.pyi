@@ -24,6 +24,7 @@ _Row = tuple[
     int | None,
     list[tuple[bytes, bytes | None]] | None,
 ]
+_Update = tuple[_Row | None, _Row, list[tuple[bytes, bytes | None, bool]]]
 _Look = tuple[int, int, int | None, int, int, int, int, int, int, int]
 
 class Request:
@@ -124,9 +125,12 @@ class Live:
     def load(self, rows: list[_Row], keep_changed: bool, /) -> None:
         """Takes over rows of the state file.  Raises OSError(ENOSPC), ValueError."""
     def forget(self, keys: list[tuple[int, int]], /) -> None:
-        """Removes what the state file has not any more."""
-    def drop_unchanged(self) -> None:
-        """Forgets all that has not changed since the state file was written."""
+        """Removes what the state file has not any more, unless it has changed since it was
+        written."""
+    def update(self, updates: list[_Update], /) -> None:
+        """Does what was done to rows of the state file: as they were there, as they are, and
+        of which attributes (name, value, whether to forget it).  What else has changed since
+        stays.  Raises OSError(ENOSPC), ValueError."""
     def pack_tar(
         self,
         root: bytes,
@@ -138,8 +142,11 @@ class Live:
     ) -> tuple[int, str, bytes, int]:
         """Writes a tree as a tar archive (native/pack.h): errno or 0, what failed of which
         path, and the number of sockets left out."""
-    def watch(self) -> None:
-        """Notes from now on where files are changed."""
+    @property
+    def program(self) -> bytes | None:
+        """Whose run has made the changes that the state file does not have, if it was one."""
+    def watch(self, program: bytes, /) -> None:
+        """Says that a run of a program begins, and notes where it changes files."""
     def places(self) -> list[bytes]:
         """Paths of directories and files noted."""
     def __len__(self) -> int: ...

@@ -123,6 +123,7 @@ static bool add_changed(struct session *session, struct durable_rows *rows,
 static bool collect_removed(struct session *session, struct durable_rows *rows)
 {
 	const struct removed *removed;
+	struct inode_record known;
 	size_t size;
 	rows->chain = session->page->shared.removed;
 	for (uint32_t block = rows->chain;
@@ -131,6 +132,11 @@ static bool collect_removed(struct session *session, struct durable_rows *rows)
 		uint64_t dev, ino;
 		memcpy(&dev, removed->dev, sizeof(dev));
 		memcpy(&ino, removed->ino, sizeof(ino));
+		// A writer killed between the two has not removed it, or it has been put
+		// again since.
+		if (inode_table_find(&session->table, dev, ino, &known) == INODE_FOUND &&
+		    !(known.fields & INODE_RETIRED))
+			continue;
 		if (!add_removed(rows, dev, ino))
 			return false;
 	}
@@ -239,54 +245,194 @@ void durable_free(struct durable_rows *rows)
 	free(rows->text);
 }
 
-int durable_load(struct session *session, const struct inode_record *record, bool keep_changed)
+// What the page says of the records as a whole.
+static void count_kinds(struct session_page *page, const struct inode_record *record)
 {
-	struct session_page *page = session->page;
-	struct inode_record known, kept = *record;
-	SCOPED_LOCK held = lock_table(session);
-	uint32_t old = 0;
-	if (inode_table_find(&session->table, record->identity.dev, record->identity.ino, &known) ==
-	    INODE_FOUND) {
-		if (keep_changed && known.fields & CHANGED)
-			return 0;
-		old = known.xattrs;
-	}
+	if (record->fields & INODE_TYPE)
+		atomic_store(&page->shared.type_records, 1);
+	if (record->fields & (INODE_TYPE | INODE_MODE))
+		atomic_fetch_add(&page->mode_records, 1);
+	if (record->xattrs)
+		atomic_fetch_add(&page->xattr_records, 1);
+	if ((record->mode & RULES_TYPE_MASK) == 0040000u && record->mode & 02000u)
+		atomic_fetch_add(&page->setgid_directories, 1);
+}
+
+static bool get(struct session *session, const struct file_identity *identity,
+		struct inode_record *record_ret)
+{
+	return inode_table_find(&session->table, identity->dev, identity->ino, record_ret) ==
+	       INODE_FOUND;
+}
+
+// In place of the record that was known, if any.
+static int put_loaded(struct session *session, const struct inode_record *record,
+		      uint32_t old_xattrs)
+{
 	if (session_make_room(session) != 0)
 		return -ENOSPC;
+	count_kinds(session->page, record);
+	int error = session_put(session, record);
+	if (!error && old_xattrs != record->xattrs)
+		xattr_store_free(session, old_xattrs);
+	return error;
+}
+
+// With the file's own lock, too: a handler between look and change must not find the
+// attributes that it holds freed.
+int durable_load(struct session *session, const struct inode_record *record, bool keep_changed)
+{
+	struct inode_record known, kept = *record;
+	SCOPED_LOCK inode = metadata_lock_number(session, record->identity.ino);
+	SCOPED_LOCK held = lock_table(session);
+	bool is_known = get(session, &record->identity, &known);
+	bool keep = is_known && keep_changed && known.fields & CHANGED;
 	kept.fields |= INODE_STORED;
-	if (kept.fields & INODE_TYPE)
-		atomic_store(&page->shared.type_records, 1);
-	if (kept.fields & (INODE_TYPE | INODE_MODE))
-		atomic_fetch_add(&page->mode_records, 1);
-	if (kept.xattrs)
-		atomic_fetch_add(&page->xattr_records, 1);
-	if ((kept.mode & RULES_TYPE_MASK) == 0040000u && kept.mode & 02000u)
-		atomic_fetch_add(&page->setgid_directories, 1);
-	int error = session_put(session, &kept);
-	if (!error && old != kept.xattrs)
-		xattr_store_free(session, old);
+	int error = keep ? 0 : put_loaded(session, &kept, is_known ? known.xattrs : 0);
+	if (keep || error)
+		xattr_store_free(session, record->xattrs);
 	return error;
 }
 
 void durable_forget(struct session *session, uint64_t dev, uint64_t ino)
 {
 	struct inode_record known;
+	SCOPED_LOCK inode = metadata_lock_number(session, ino);
 	SCOPED_LOCK held = lock_table(session);
-	if (inode_table_find(&session->table, dev, ino, &known) != INODE_FOUND)
+	if (!get(session, &(struct file_identity){.dev = dev, .ino = ino}, &known))
 		return;
 	known.fields &= ~(uint32_t)INODE_STORED;
-	metadata_remove(session, &known);
+	if (known.fields & CHANGED)
+		session_put(session, &known);
+	else
+		metadata_remove(session, &known);
 }
 
-void durable_drop_unchanged(struct session *session)
+static bool is_other_file(const struct inode_record *known, const struct inode_record *after)
 {
-	struct inode_record record;
-	uint32_t cursor = 0;
-	SCOPED_LOCK held = lock_table(session);
-	while (inode_table_next(&session->table, &cursor, &record)) {
-		if (record.fields & (CHANGED | INODE_RETIRED))
-			continue;
-		record.fields &= ~(uint32_t)INODE_STORED;
-		metadata_remove(session, &record);
+	return !(after->fields & INODE_ANY_BIRTH) && !pending_same_file(known, &after->identity);
+}
+
+static bool is_later(const struct file_identity *one, const struct file_identity *other)
+{
+	return one->btime_sec != other->btime_sec ? one->btime_sec > other->btime_sec
+						  : one->btime_nsec > other->btime_nsec;
+}
+
+static bool differs(const struct inode_record *before, const struct inode_record *after,
+		    uint32_t field, uint32_t value_before, uint32_t value_after)
+{
+	return ((before->fields ^ after->fields) & field) ||
+	       (after->fields & field && value_before != value_after);
+}
+
+static void take_field(struct inode_record *now, const struct inode_record *after, uint32_t field)
+{
+	now->fields = (now->fields & ~field) | (after->fields & field);
+}
+
+static void take_mode(struct inode_record *now, const struct inode_record *after, uint32_t bits)
+{
+	now->mode = (now->mode & ~bits) | (after->mode & bits);
+}
+
+static void take_differences(const struct inode_record *before, const struct inode_record *after,
+			     struct inode_record *now)
+{
+	if (differs(before, after, INODE_UID, before->uid, after->uid)) {
+		take_field(now, after, INODE_UID);
+		now->uid = after->uid;
 	}
+	if (differs(before, after, INODE_GID, before->gid, after->gid)) {
+		take_field(now, after, INODE_GID);
+		now->gid = after->gid;
+	}
+	if (differs(before, after, INODE_MODE, before->mode & RULES_MODE_MASK,
+		    after->mode & RULES_MODE_MASK)) {
+		take_field(now, after, INODE_MODE);
+		take_mode(now, after, RULES_MODE_MASK);
+	}
+	if (differs(before, after, INODE_TYPE, before->mode & RULES_TYPE_MASK,
+		    after->mode & RULES_TYPE_MASK) ||
+	    before->rdev != after->rdev) {
+		take_field(now, after, INODE_TYPE);
+		take_mode(now, after, RULES_TYPE_MASK);
+		now->rdev = after->rdev;
+	}
+	if (now->fields & INODE_ANY_BIRTH && !(after->fields & INODE_ANY_BIRTH)) {
+		now->identity = after->identity;
+		now->fields &= ~(uint32_t)INODE_ANY_BIRTH;
+	}
+}
+
+static int edit_xattrs(struct session *session, const struct durable_edit *edits, size_t count,
+		       struct inode_record *now)
+{
+	for (size_t i = 0; i < count; i++) {
+		int error = 0;
+		if (edits[i].forget)
+			xattr_store_drop(session, now->xattrs, edits[i].name);
+		else
+			error = xattr_store_put(session, &now->xattrs, edits[i].name,
+						edits[i].value, edits[i].size);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+// The state file has what was done, but not what the record has become.
+static void mark_changed(struct session *session, struct inode_record *record)
+{
+	struct session_shared *shared = &session->page->shared;
+	record->fields |= INODE_STORED | epoch_bit(shared->epoch);
+	atomic_store(&shared->changed, 1);
+}
+
+static int put_updated(struct session *session, struct inode_record *now, bool changed,
+		       uint32_t old_xattrs)
+{
+	SCOPED_LOCK held = lock_table(session);
+	if (now->xattrs && xattr_store_is_empty(session, now->xattrs)) {
+		old_xattrs = now->xattrs;
+		now->xattrs = 0;
+	}
+	now->fields |= INODE_STORED;
+	if (changed)
+		mark_changed(session, now);
+	if (now->fields & ~(uint32_t)INODE_STANDING || now->xattrs)
+		return put_loaded(session, now, old_xattrs);
+	metadata_remove(session, now);
+	return 0;
+}
+
+int durable_update(struct session *session, const struct inode_record *before,
+		   const struct inode_record *after, const struct durable_edit *edits,
+		   size_t edit_count)
+{
+	const struct inode_record none = {.identity = after->identity};
+	struct inode_record now;
+	uint32_t old_xattrs = 0;
+	SCOPED_LOCK inode = metadata_lock_number(session, after->identity.ino);
+	bool is_known = get(session, &after->identity, &now);
+	bool changed = is_known ? (now.fields & (CHANGED | INODE_RETIRED)) != 0 : before != NULL;
+	if (is_known && is_other_file(&now, after)) {
+		if (changed && !is_later(&after->identity, &now.identity))
+			return put_updated(session, &now, true, now.xattrs);
+		is_known = false;
+		old_xattrs = now.xattrs;
+		before = NULL;
+		changed = false;
+	}
+	if (is_known && now.fields & INODE_RETIRED)
+		return put_updated(session, &now, true, now.xattrs);
+	if (!is_known)
+		now = (struct inode_record){
+			.identity = after->identity,
+			.fields = after->fields & INODE_ANY_BIRTH,
+			.mode = after->mode & RULES_TYPE_MASK,
+		};
+	take_differences(before ? before : &none, after, &now);
+	int error = edit_xattrs(session, edits, edit_count, &now);
+	return error ? error : put_updated(session, &now, changed, old_xattrs);
 }

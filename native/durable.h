@@ -49,13 +49,25 @@ void durable_finish(struct session *session, const struct durable_rows *rows);
 void durable_give_up(struct session *session);
 void durable_free(struct durable_rows *rows);
 
-// Puts a record that the state file has, in place of any of that inode number.
+// Puts a record that the state file has, in place of any of that inode number, or with
+// keep_changed of any that has not changed since the state file was written. Takes its
+// attributes over, whatever it returns.
 int durable_load(struct session *session, const struct inode_record *record, bool keep_changed);
 
-// Forgets all that has not changed since the state file was written.
-void durable_drop_unchanged(struct session *session);
+// Does what was done to a record of the state file: before, as it was there (NULL: it was
+// not) and after, both without attributes; of those, what has become different. What runs
+// have changed meanwhile stays as it is otherwise.
+struct durable_edit {
+	const char *name;
+	const void *value; // NULL: there is none
+	size_t size;
+	bool forget; // nothing is remembered of that name any more
+};
+int durable_update(struct session *session, const struct inode_record *before,
+		   const struct inode_record *after, const struct durable_edit *edits,
+		   size_t edit_count);
 
-// Forgets what the state file has forgotten.
+// Forgets what the state file has not any more, unless it has changed since.
 void durable_forget(struct session *session, uint64_t dev, uint64_t ino);
 
 #endif

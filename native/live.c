@@ -235,6 +235,7 @@ static enum live_stage take_over(struct session *session, uint64_t pass, int *er
 	shared->boot[0] = shared->boot[1] = 0;
 	read_boot(shared->boot);
 	shared->pid_namespace = pid_namespace();
+	shared->mapped_least = session->memory_size;
 	page->pass = pass;
 	atomic_store(&page->magic, SESSION_PAGE_MAGIC);
 	return LIVE_NONE;
@@ -256,7 +257,12 @@ static enum live_stage join(struct session *session, int *error_ret)
 		return LIVE_ELSEWHERE;
 	if (atomic_load(&page->magic) != SESSION_PAGE_MAGIC)
 		return LIVE_DAMAGED;
-	return attach(session, error_ret);
+	// From here on nobody makes it larger than what is mapped here.
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	enum live_stage stage = attach(session, error_ret);
+	if (stage == LIVE_NONE && session->memory_size < shared->mapped_least)
+		session->page->shared.mapped_least = session->memory_size;
+	return stage;
 }
 
 enum live_stage live_open(struct session *session, const char *path, mode_t mode, uint64_t pass,
@@ -271,8 +277,32 @@ enum live_stage live_open(struct session *session, const char *path, mode_t mode
 	return stage;
 }
 
+void live_note_run(struct session *session, const char *program)
+{
+	struct session_shared *shared = &session->page->shared;
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	memset(shared->program, 0, sizeof(shared->program));
+	if (shared->runs++ == 0)
+		snprintf(shared->program, sizeof(shared->program), "%s", program);
+}
+
+void live_end_run(struct session *session)
+{
+	struct session_shared *shared = &session->page->shared;
+	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	if (shared->runs > 0)
+		shared->runs--;
+}
+
+const char *live_program(const struct session *session)
+{
+	const struct session_shared *shared = &session->page->shared;
+	return shared->runs == 1 ? shared->program : "";
+}
+
 int live_share(struct session *session)
 {
+	session->page->shared.runs = 0;
 	return flock(session->live_lock, LOCK_SH) < 0 ? -errno : 0;
 }
 
@@ -291,6 +321,7 @@ int live_clear(struct session *session)
 		return error;
 	read_boot(shared->boot);
 	shared->pid_namespace = pid_namespace();
+	shared->mapped_least = session->memory_size;
 	page->pass = pass;
 	atomic_store(&page->magic, SESSION_PAGE_MAGIC);
 	return 0;

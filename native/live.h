@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define LIVE_LAYOUT 1u
+#define LIVE_LAYOUT 2u
 
 #define LIVE_STAGES(X) \
 	X(NONE) \
@@ -41,6 +41,13 @@ enum live_stage live_open(struct session *session, const char *path, mode_t mode
 
 // Lets others in. Returns 0 or -errno.
 int live_share(struct session *session);
+
+// Says that a run of a program begins to use it.
+void live_note_run(struct session *session, const char *program);
+// Says that it has ended, and nothing that it has changed is left to be written.
+void live_end_run(struct session *session);
+// Whose changes are in it that the state file does not have, or "".
+const char *live_program(const struct session *session);
 
 // Empties the table, for who is alone. Returns 0 or -errno.
 int live_clear(struct session *session);

@@ -76,7 +76,7 @@ bool metadata_find(struct session *session, const struct statx *real,
 	return metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 }
 
-static pthread_mutex_t *lock_inode(struct session *session, uint64_t ino)
+pthread_mutex_t *metadata_lock_number(struct session *session, uint64_t ino)
 {
 	return session_lock(session, &session->locks->inodes[ino * 0x9e3779b97f4a7c15u >> 58]);
 }
@@ -84,7 +84,7 @@ static pthread_mutex_t *lock_inode(struct session *session, uint64_t ino)
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)
 {
 	metadata_settle(session);
-	return lock_inode(session, real->stx_ino);
+	return metadata_lock_number(session, real->stx_ino);
 }
 
 static void set_bits(uint32_t *mode, uint32_t from, uint32_t bits)
@@ -190,7 +190,7 @@ static void forget_oldest_retired(struct session *session, const struct file_ide
 static void retire(struct session *session, const struct file_identity *identity)
 {
 	{
-		SCOPED_LOCK inode = lock_inode(session, identity->ino);
+		SCOPED_LOCK inode = metadata_lock_number(session, identity->ino);
 		struct inode_record record;
 		if (find(session, identity->dev, identity->ino, &record) != INODE_FOUND ||
 		    !pending_same_file(&record, identity) || record.fields & INODE_RETIRED)
@@ -217,7 +217,7 @@ static void settle(struct session *session, const struct inode_record *change)
 		retire(session, identity);
 		return;
 	}
-	SCOPED_LOCK inode = lock_inode(session, identity->ino);
+	SCOPED_LOCK inode = metadata_lock_number(session, identity->ino);
 	struct inode_record record;
 	bool known = find(session, identity->dev, identity->ino, &record) == INODE_FOUND;
 	if (!pending_merge(change, &record, known)) {

@@ -34,6 +34,7 @@ bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino);
 
 // Serialises changes of one file, from reading its record to storing it.
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real);
+pthread_mutex_t *metadata_lock_number(struct session *session, uint64_t ino);
 
 // The file's record, or an empty one of its identity to be filled.
 void metadata_edit(struct session *session, const struct statx *real,

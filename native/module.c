@@ -612,10 +612,66 @@ static PyObject *live_load(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static bool parse_edits(PyObject *edits, struct durable_edit *edits_ret, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		Py_ssize_t size;
+		const char *value;
+		int forget;
+		if (!PyArg_ParseTuple(PyList_GetItem(edits, (Py_ssize_t)i), "yz#p",
+				      &edits_ret[i].name, &value, &size, &forget) ||
+		    !xattr_fits(edits_ret[i].name, value, (size_t)size))
+			return false;
+		edits_ret[i].value = value;
+		edits_ret[i].size = (size_t)size;
+		edits_ret[i].forget = forget;
+	}
+	return true;
+}
+
+static bool update_one(struct session *session, PyObject *update)
+{
+	PyObject *before, *after, *edits, *ignored;
+	struct inode_record was, is;
+	if (!PyArg_ParseTuple(update, "OOO!", &before, &after, &PyList_Type, &edits) ||
+	    (before != Py_None && !parse_row(before, &was, &ignored)) ||
+	    !parse_row(after, &is, &ignored))
+		return false;
+	size_t count = (size_t)PyList_Size(edits);
+	struct durable_edit *list = PyMem_Calloc(count + 1, sizeof(*list));
+	if (!list) {
+		PyErr_NoMemory();
+		return false;
+	}
+	bool parsed = parse_edits(edits, list, count);
+	int error = parsed ? durable_update(session, before == Py_None ? NULL : &was, &is, list,
+					    count)
+			   : 0;
+	PyMem_Free(list);
+	if (error)
+		raise_errno(error);
+	return parsed && !error;
+}
+
+static PyObject *live_update(PyObject *self, PyObject *updates)
+{
+	struct session *into = live_session(self);
+	Py_ssize_t count = into ? PyList_Size(updates) : -1;
+	if (count < 0)
+		return NULL;
+	metadata_settle_all(into);
+	for (Py_ssize_t i = 0; i < count; i++)
+		if (!update_one(into, PyList_GetItem(updates, i)))
+			return NULL;
+	Py_RETURN_NONE;
+}
+
 static PyObject *live_forget(PyObject *self, PyObject *keys)
 {
 	struct session *into = live_session(self);
 	Py_ssize_t count = into ? PyList_Size(keys) : -1;
+	if (into)
+		metadata_settle_all(into);
 	for (Py_ssize_t i = 0; i < count; i++) {
 		long long dev, ino;
 		if (!PyArg_ParseTuple(PyList_GetItem(keys, i), "LL", &dev, &ino))
@@ -627,22 +683,13 @@ static PyObject *live_forget(PyObject *self, PyObject *keys)
 	Py_RETURN_NONE;
 }
 
-static PyObject *live_drop_unchanged(PyObject *self, PyObject *unused)
+static PyObject *live_watch(PyObject *self, PyObject *program)
 {
-	(void)unused;
-	struct session *from = live_session(self);
-	if (!from)
-		return NULL;
-	durable_drop_unchanged(from);
-	Py_RETURN_NONE;
-}
-
-static PyObject *live_watch(PyObject *self, PyObject *unused)
-{
-	(void)unused;
 	struct session *watched = live_session(self);
-	if (!watched)
+	const char *name = watched ? PyBytes_AsString(program) : NULL;
+	if (!name)
 		return NULL;
+	live_note_run(watched, name);
 	if (!watched->places)
 		watched->places = places_new();
 	Py_RETURN_NONE;
@@ -680,6 +727,12 @@ static PyObject *live_flag(PyObject *self, void *which)
 		metadata_settle_all(((struct live_object *)self)->session);
 		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) ||
 				       atomic_load(&seen->page->shared.writing));
+	case 'g': {
+		const char *program = live_program(seen);
+		if (!*program)
+			Py_RETURN_NONE;
+		return PyBytes_FromString(program);
+	}
 	default:
 		return PyLong_FromUnsignedLongLong(seen->page->pass);
 	}
@@ -781,8 +834,8 @@ static PyMethodDef live_methods[] = {
 	{"load", live_load, METH_VARARGS, NULL},
 	{"forget", live_forget, METH_O, NULL},
 	{"pack_tar", live_pack_tar, METH_VARARGS, NULL},
-	{"drop_unchanged", live_drop_unchanged, METH_NOARGS, NULL},
-	{"watch", live_watch, METH_NOARGS, NULL},
+	{"update", live_update, METH_O, NULL},
+	{"watch", live_watch, METH_O, NULL},
 	{"places", live_places, METH_NOARGS, NULL},
 	{0},
 };
@@ -791,6 +844,7 @@ static PyGetSetDef live_attributes[] = {
 	{"alone", live_flag, NULL, NULL, "a"},
 	{"changed", live_flag, NULL, NULL, "c"},
 	{"session_pass", live_flag, NULL, NULL, "p"},
+	{"program", live_flag, NULL, NULL, "g"},
 	{0},
 };
 

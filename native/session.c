@@ -245,12 +245,32 @@ bool session_lock_within(struct session *session, pthread_mutex_t *mutex, double
 // For records that targets have published, and those that they may.
 #define RESERVE ((size_t)1 << 20)
 
+// What can be had for sure no more. tmpfs takes all pages that there are before it refuses,
+// and gives them back: 0.2 ms per missing MiB, at each call while the disk is full. A file
+// system that does not count its blocks has none in total.
+static size_t bytes_free(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0 || fs.f_blocks == 0)
+		return SIZE_MAX;
+	uint64_t blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail, bytes;
+	return __builtin_mul_overflow(blocks, (uint64_t)fs.f_bsize, &bytes) ? SIZE_MAX : bytes;
+}
+
+// As much again as there is, or on an almost full disk what that has left.
 static bool allocate_more(struct session *session, size_t allocated)
 {
 	const size_t most = (size_t)256 << 20;
+	size_t mapped = session->page->shared.mapped_least;
+	if (!session->durable || allocated >= mapped)
+		return false;
 	size_t more = allocated < most ? allocated : most;
-	if (!session->durable || allocated + more > session->memory_size ||
-	    session_allocate(session->memory, allocated, more) != 0)
+	if (more > mapped - allocated)
+		more = mapped - allocated;
+	size_t left = bytes_free(session->memory);
+	while (more > left && more > RESERVE)
+		more = more / 2 / SESSION_PAGE_BYTES * SESSION_PAGE_BYTES;
+	if (more > left || session_allocate(session->memory, allocated, more) != 0)
 		return false;
 	atomic_store(&session->page->shared.allocated, allocated + more);
 	see_allocated(session);

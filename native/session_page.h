@@ -15,6 +15,7 @@
 #define SESSION_PAGE_BYTES 4096u
 #define SESSION_MOUNT_FACTS 64
 #define SESSION_LOCK_WORDS 340
+#define SESSION_PROGRAM_BYTES 76
 #define SESSION_PAGE_MAGIC 0x46534350u // "FSCP"
 
 // What all supervisors of one memory share: more than one if it is a file beside a state
@@ -42,6 +43,11 @@ struct session_shared {
 	uint64_t stamp;         // of the state file's content that the table is based on
 	uint64_t next_stamp;    // the same, while the state file is written
 	uint64_t file[5];       // dev, ino, size, mtime and ctime of the state file, then
+	uint64_t mapped_least;  // of all that use it: more must not be allocated
+
+	// Whose changes they are, if only one run has used it since someone was alone with it.
+	uint32_t runs;
+	char program[SESSION_PROGRAM_BYTES];
 
 	uint64_t locks[SESSION_LOCK_WORDS]; // struct session_locks
 };

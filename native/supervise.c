@@ -33,6 +33,13 @@ static void leave_process_group(void)
 	setsid();
 }
 
+// All that COMMAND has started is below us, whoever started it.
+static bool nothing_left(void)
+{
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
 static void command_changed(struct life *life, int status)
 {
 	int control = life->session->control;
@@ -48,6 +55,9 @@ static void command_changed(struct life *life, int status)
 	int trouble = life->session->ended ? life->session->ended(life->session) : -1;
 	life->told = atomic_load(&life->session->changes);
 	life->failed = trouble >= 0;
+	// The next run may begin before this process has ended.
+	if (life->session->durable && !life->failed && nothing_left())
+		live_end_run(life->session);
 	if (trouble >= 0)
 		control_send(control, CONTROL_EXITED, trouble);
 	else if (WIFSIGNALED(status))

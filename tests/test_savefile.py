@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import FAKEROOT_SC, bare, need, read_line
+from commands import FAKEROOT_SC, bare, compile_c, need, read_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +99,44 @@ def test_what_was_removed_is_not_saved(tmp_path: Path) -> None:
     lines = (tmp_path / "state").read_text().splitlines()
     assert [line.split(",")[3] for line in lines] == ["uid=7"]
     assert f"ino={(tmp_path / 'c').stat().st_ino}," in lines[0]
+
+
+REMOVES = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+int main(void)
+{
+	char name[16];
+	for (int i = 0; i < 90; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		int fd = open(name, O_CREAT | O_WRONLY, 0644);
+		if (fchown(fd, 5, 5) < 0 || close(fd) < 0)
+			return 1;
+		if (i % 3 == 0 && (unlink(name) < 0 || mknod(name, S_IFCHR | 0600, 1) < 0))
+			return 2;
+		if (i % 3 == 1 && (unlink(name) < 0 || mkdir(name, 0700) < 0 ||
+			chown(name, 6, 6) < 0 || rmdir(name) < 0))
+			return 3;
+	}
+	for (int i = 0; i < 90; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		if (i % 3 != 1 && (i % 2 ? unlink(name) : rename(name, "last")) < 0)
+			return 4;
+	}
+	return unlink("last") < 0 ? 5 : 0;
+}
+"""
+
+
+@pytest.mark.parametrize("shim", [[], ["--no-shim"]])
+def test_what_its_maker_removes_at_once_is_not_saved(tmp_path: Path, shim: list[str]) -> None:
+    program = compile_c(tmp_path, "removes", REMOVES)
+    done = bare([FAKEROOT_SC, *shim, "-s", "state", "--", program], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "state").read_text() == ""
 
 
 def test_a_mode_changed_after_the_owner_is_saved(tmp_path: Path) -> None:

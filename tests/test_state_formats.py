@@ -339,6 +339,14 @@ def test_names_that_a_format_cannot_hold_are_refused(made: Path) -> None:
         assert not (made / "o").exists()
 
 
+def test_what_fakeroot_s_format_cannot_hold_is_told_once(made: Path) -> None:
+    command = [STATE, "export", "s", "root", "--format", "fakeroot", "-o", "saved"]
+    done = bare(command, cwd=made)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "no extended attributes: 2 files lose theirs" in done.stderr
+
+
 def test_fakeroot_and_we_exchange_files(made: Path) -> None:
     need("fakeroot", "fakeroot")
     state("export", "s", "root", "--format", "fakeroot", "-o", "saved", cwd=made)

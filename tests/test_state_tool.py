@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import FAKEROOT_SC, Terminal, bare
+from commands import FAKEROOT_SC, PATIENCE, Terminal, bare, read_line, started
 from installed import STATE_TOOL as STATE
 
 from fakeroot_sc import State
@@ -86,7 +87,7 @@ def test_explain_tells_what_is_faked_and_what_is_real(made: Path) -> None:
     told = data("explain", "s", "root/n", cwd=made)
     shows = {one["what"]: one for one in told["shows"]}
     assert shows["type"]["shown"] == "char 1,3"
-    assert shows["type"]["real"] == "-"
+    assert shows["type"]["real"] == "regular file"
     assert shows["owner"] == {
         "what": "owner",
         "shown": "0",
@@ -97,7 +98,51 @@ def test_explain_tells_what_is_faked_and_what_is_real(made: Path) -> None:
     assert told["changed"] > 0
     text = tool("explain", "s", "root/a", cwd=made)
     assert "by a run of sh" in text
+    before = told["changed"]
+    bare([FAKEROOT_SC, "-p", "s", "--", "chown", "8", "root/b"], cwd=made)
+    assert data("explain", "s", "root/n", cwd=made)["changed"] == before
+    assert data("explain", "s", "root/b", cwd=made)["program"] == "chown"
     assert "nothing is remembered" in tool("explain", "s", "root/c", cwd=made)
+
+
+def test_explain_names_no_program_where_it_may_have_been_another(made: Path) -> None:
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "chown 9 root/a; echo done; read x"],
+        cwd=made,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout
+        read_line(first.stdout.fileno())
+        assert data("explain", "s", "root/a", cwd=made)["program"] == "sh"
+        bare([FAKEROOT_SC, "-p", "s", "--", "chown", "8", "root/b"], cwd=made)
+        assert data("explain", "s", "root/b", cwd=made)["program"] is None
+        first.communicate("go\n", PATIENCE)
+    with State.open(made / "s") as state:
+        record = state.change(made / "root/a", gid=4)
+        change = state.last_change(record.identity)
+        assert change is not None
+        assert change.program is None
+
+
+def test_what_is_carried_on_keeps_when_and_by_whom_it_was_set(made: Path) -> None:
+    before = data("explain", "s", "root/a", cwd=made)
+    tool("merge", "t", "s", cwd=made)
+    (made / "root/a").rename(made / "root/moved")
+    tool("prune", "t", cwd=made)
+    shutil.copytree(made / "root", made / "copy")
+    tool("repair", "t", "copy", "--was", made / "root", cwd=made)
+    after = data("explain", "t", "copy/moved", cwd=made)
+    assert (after["changed"], after["program"]) == (before["changed"], "sh")
+
+
+def test_json_has_names_as_they_are(made: Path) -> None:
+    name = made / "root" / os.fsdecode(b"\xff\n")
+    name.touch()
+    with State.open(made / "s") as state:
+        state.change(name, uid=9)
+    shown = [one["path"] for one in data("show", "s", cwd=made) if one["uid"] == 9]
+    assert shown == [str(name)]
 
 
 def test_diff_tells_what_differs_as_its_status_does(made: Path) -> None:
@@ -187,8 +232,18 @@ def test_merge_takes_the_newer_records_unless_told_otherwise(made: Path) -> None
     tool("merge", "ours", "s", "--prefer", "theirs", cwd=made)
     assert fake("stat -c %u root/a root/c", made, "ours") == "5\n60\n"
     tool("merge", "s", "s", cwd=made, status=2)
+    tool("merge", "both", "s", "t", "s", cwd=made)
+    assert fake("stat -c %u root/a root/b root/c", made, "both") == "50\n6\n60\n"
     tool("merge", "new", "s", "t", cwd=made)
     assert fake("stat -c %u root/a root/b", made, "new") == "50\n6\n"
+
+
+def test_export_tells_scripts_what_was_lost(made: Path) -> None:
+    fake("setfattr -n trusted.a -v 1 root/c", made)
+    told = data("export", "s", "root", "--format", "cpio", "-o", "o", cwd=made)
+    assert (told["format"], told["output"], len(told["warnings"])) == ("cpio", "o", 1)
+    assert "trusted.a" in told["warnings"][0]
+    assert tool("export", "s", "root", "--format", "cpio", "--json", cwd=made, status=2) == ""
 
 
 def test_wrong_use_is_told(made: Path) -> None:

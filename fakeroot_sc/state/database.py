@@ -39,7 +39,7 @@ _UPSERT = (
     " ON CONFLICT (dev, ino) DO UPDATE SET"
     # What is said of where it was seen holds on for the same file alone.
     " path = coalesce(excluded.path, iif(birth IS excluded.birth, path, NULL)),"
-    " program = coalesce(excluded.program, iif(birth IS excluded.birth, program, NULL)),"
+    " program = excluded.program,"
     " birth = excluded.birth, type = excluded.type, uid = excluded.uid, gid = excluded.gid,"
     " mode = excluded.mode, rdev = excluded.rdev, changed = excluded.changed"
 )
@@ -180,6 +180,20 @@ class Database:
             else:
                 yield (*row[:8], None, *row[8:])
 
+    def row(self, key: tuple[int, int]) -> Row | None:
+        """One row of rows()."""
+        found = self.execute(
+            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
+            " FROM inodes WHERE dev = ? AND ino = ?",
+            key,
+        ).fetchone()
+        if found is None:
+            return None
+        pairs = self.execute(
+            "SELECT name, value FROM xattrs WHERE dev = ? AND ino = ? ORDER BY name", key
+        ).fetchall()
+        return (*found[:8], pairs or None, *found[8:])
+
     def _xattrs(self, where: str, values: Iterable[Any], order: str) -> Iterator[tuple[Any, Any]]:
         key: tuple[int, int] | None = None
         pairs: list[tuple[bytes, bytes | None]] = []
@@ -212,8 +226,8 @@ class Database:
         paths: Mapping[tuple[int, int], bytes],
         program: bytes | None,
     ) -> None:
-        """Inserts or replaces rows, inside of a transaction; ``paths``: of some keys.  What is
-        not said of path and program stays as it is known."""
+        """Inserts or replaces rows, inside of a transaction; ``paths``: of some keys.  A path
+        that is not said stays as it is known."""
         self.many(_UPSERT, ((*row[:8], paths.get(row[:2]), changed, program) for row in rows))
         self.many(
             "DELETE FROM xattrs WHERE dev = ? AND ino = ?",

@@ -23,11 +23,11 @@ def run_with_state(plan: Plan, session_pass: int, run: _Run) -> tuple[str, int]:
     if differs:
         kept.close()
         raise StateError(f"{plan.state}: the runs that use it differ from this one in {differs}")
-    kept.live.watch()
+    kept.live.watch(os.fsencode(plan.command[0]))
 
     def ended() -> tuple[int, str] | None:
         try:
-            kept.commit(os.fsencode(plan.command[0]))
+            kept.commit()
         except StateError as error:
             return TROUBLE, f"{error} (kept until then: {kept.path}-live)"
         except MemoryError:

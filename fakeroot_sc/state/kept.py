@@ -75,10 +75,9 @@ class Kept:
             raise
 
     def _open_live(self, session_pass: int) -> _core.Live:
-        standing = _file_standing(self.path)
-        mode = 0o600 if standing is None else os.stat(self.path).st_mode & 0o666
-        if standing is None:
+        if _file_standing(self.path) is None:
             self._create()
+        mode = os.stat(self.path).st_mode & 0o666
         try:
             return _core.Live(os.fsencode(self.path + LIVE_SUFFIX), mode, session_pass)
         except RuntimeError as error:
@@ -156,9 +155,14 @@ class Kept:
     def _catch_up(self, stamp: int) -> None:
         """Who was writing to the file and the memory has been killed between the two."""
         before = self.live.standing()[0]
-        if stamp != before:
-            self.live.drop_unchanged()
-            self._load(True)
+        if stamp == before:
+            return
+        self._load(True)
+        # Runs may go on meanwhile: nothing that holds may be gone for a moment.
+        there = {(dev, ino) for dev, ino in self.database.execute("SELECT dev, ino FROM inodes")}
+        rows = self.live.collect(True)[0]
+        self.live.finish(False)
+        self.live.forget([row[:2] for row in rows if row[:2] not in there])
 
     def _reload(self) -> None:
         try:
@@ -179,7 +183,7 @@ class Kept:
     def _no_room(self, error: OSError) -> StateError:
         return StateError(f"{self.given}{LIVE_SUFFIX}: no room for it: {error.strerror}")
 
-    def commit(self, program: bytes | None = None) -> None:
+    def commit(self) -> None:
         """Brings the state file up with the memory.  Raises StateError: then the memory keeps
         what the file lacks, for the next time."""
         if not self.live.changed:
@@ -188,7 +192,7 @@ class Kept:
         try:
             # Who was writing before may have written it all.
             if self.live.changed:
-                self._commit(program)
+                self._commit()
         finally:
             self.live.end()
 
@@ -203,18 +207,19 @@ class Kept:
     def commit_locked(self) -> None:
         """The same for who has the lock already."""
         if self.live.changed:
-            self._commit(None)
+            self._commit()
 
     def follow(
         self,
         database: "Database",
-        rows: "list[_core._Row]",
+        updates: "list[_core._Update]",
         removed: list[tuple[int, int]],
         *,
         cleared: bool,
     ) -> None:
-        """Commits the transaction of a database, and brings the memory up with it.  With the
-        lock held; a kill in between is made good by who opens the state next."""
+        """Commits the transaction of a database, and brings the memory up with it; what runs
+        have changed since it began stays.  With the lock held; a kill in between is made good
+        by who opens the state next."""
         stamp = database.new_stamp()
         before, _, seen, _ = self.live.standing()
         self.live.stand(before, stamp, seen, True)
@@ -229,22 +234,22 @@ class Kept:
                 for all_rows in database.load():
                     self.live.load(all_rows, False)
             self.live.forget(removed)
-            self.live.load(rows, False)
+            self.live.update(updates)
         except OSError as error:
             raise self._no_room(error) from error
         self.live.stand(stamp, 0, _file_standing(self.path) or _NOWHERE, False)
 
-    def _commit(self, program: bytes | None) -> None:
+    def _commit(self) -> None:
         written = False
         try:
-            rows, removed, whole = self.live.collect(False)
-            paths = self._find_paths(rows)
             database = self.database
             stamp, now = database.new_stamp(), time.time_ns()
             before, next_stamp, seen, behind = self.live.standing()
             there = database.stamp
-            if behind:
+            if behind and there == next_stamp:
                 self._catch_up(there)
+            rows, removed, whole = self.live.collect(False)
+            paths = self._find_paths(rows)
             if there not in (before, next_stamp):
                 raise StateError(
                     f"{self.given}: was replaced while it was used: what has changed stays in "
@@ -255,7 +260,7 @@ class Kept:
             if whole:
                 database.clear()
             database.remove(removed)
-            database.put(rows, now, paths, program)
+            database.put(rows, now, paths, self.live.program)
             database.set_stamp(stamp)
             database.execute("COMMIT")
             written = True

@@ -115,6 +115,17 @@ def _row(record: InodeRecord, kind: int, written: bytes | None) -> Row:
     )
 
 
+def _update(before: Row | None, after: Row) -> _core._Update:
+    """What a transaction has done to a row, as the memory is told."""
+    old, new = dict((before and before[8]) or ()), dict(after[8] or ())
+    edits = [
+        (name, new.get(name), name not in new)
+        for name in {**old, **new}
+        if name not in old or name not in new or old[name] != new[name]
+    ]
+    return before and before[:9], after[:9], edits
+
+
 class State:
     """What is remembered in a state file, together with the runs that use it now.
 
@@ -132,7 +143,8 @@ class State:
         self._kept = kept
         self._database = database
         self._depth = 0
-        self._touched: set[tuple[int, int]] = set()
+        self._before: dict[tuple[int, int], Row | None] = {}
+        """Of each key that the transaction has changed: what was there."""
         self._cleared = False
 
     @classmethod
@@ -209,7 +221,7 @@ class State:
         try:
             self._kept.commit_locked()
             self._database.execute("BEGIN IMMEDIATE")
-            self._touched, self._cleared, self._depth = set(), False, 1
+            self._before, self._cleared, self._depth = {}, False, 1
             yield self
             self._commit()
         finally:
@@ -232,20 +244,30 @@ class State:
 
     def _commit(self) -> None:
         assert self._kept is not None
-        if not self._touched and not self._cleared:
+        if not self._before and not self._cleared:
             return
-        removed, rows = [], []
-        for key in self._touched:
-            found = next(self._database.rows("WHERE dev = ? AND ino = ?", key), None)
-            if found is None:
+        removed, updates = [], []
+        for key, before in self._before.items():
+            after = self._row(key)
+            if after is None:
                 removed.append(key)
-            else:
-                rows.append(found[:9])
-        self._kept.follow(self._database, rows, removed, cleared=self._cleared)
+            elif before is None or after[:9] != before[:9]:
+                # Only where a path is noted is there nothing for the memory to learn.
+                updates.append(_update(before, after))
+        self._kept.follow(self._database, updates, removed, cleared=self._cleared)
+
+    def _row(self, key: tuple[int, int]) -> Row | None:
+        return self._database.row(key)
 
     def _find(self, identity: FileIdentity) -> Row | None:
-        row = next(self._database.rows("WHERE dev = ? AND ino = ?", _key(identity)), None)
+        row = self._row(_key(identity))
         return row if row is not None and _matches(row[2], identity.birth) else None
+
+    def _touch(self, key: tuple[int, int]) -> Row | None:
+        """The row of a key that is about to be changed."""
+        row = self._row(key)
+        self._before.setdefault(key, row)
+        return row
 
     def lookup(self, identity: FileIdentity) -> InodeRecord | None:
         """What is remembered of a file.  An identity without a birth time means whichever
@@ -275,25 +297,39 @@ class State:
         nothing is forgotten.  ValueError for what no file can show."""
         self.put_many((record,))
 
-    def put_many(self, records: Iterable[InodeRecord]) -> None:
-        """The same for many, all or none."""
+    def put_many(
+        self,
+        records: Iterable[InodeRecord],
+        changes: Mapping[FileIdentity, Change] | None = None,
+    ) -> None:
+        """The same for many, all or none; ``changes``: when and by whom those were changed that
+        are not now."""
         import time
 
         with self.transaction():
-            rows, paths = [], {}
+            rows: dict[tuple[int, int], Row] = {}
+            paths = {}
             for record in records:
                 key = _key(record.identity)
                 if record.shows_nothing():
+                    rows.pop(key, None)
                     self.remove(FileIdentity(record.identity.dev, record.identity.ino))
                     continue
-                rows.append(self._row_to_put(record))
-                self._touched.add(key)
+                rows[key] = self._row_to_put(record, self._touch(key))
                 if record.path is not None:
                     paths[key] = os.fsencode(record.path)
-            self._database.put(rows, time.time_ns(), paths, None)
+            now = Change(time.time_ns(), None)
+            groups: dict[Change, list[Row]] = {now: []}
+            by_key = {_key(identity): change for identity, change in (changes or {}).items()}
+            for key, row in rows.items():
+                groups.setdefault(by_key.get(key, now), []).append(row)
+            for change, group in groups.items():
+                program = None if change.program is None else os.fsencode(change.program)
+                self._database.put(group, change.time, paths, program)
 
-    def _row_to_put(self, record: InodeRecord) -> Row:
-        known = self._find(record.identity)
+    def _row_to_put(self, record: InodeRecord, known: Row | None) -> Row:
+        if known is not None and not _matches(known[2], record.identity.birth):
+            known = None
         kind = known[3] if known is not None else 0
         seen = self._look_again(record)
         if seen is not None:
@@ -364,15 +400,15 @@ class State:
             row = self._find(identity)
             if row is None:
                 return False
+            self._touch(row[:2])
             self._database.remove([row[:2]])
-            self._touched.add(row[:2])
             return True
 
     def clear(self) -> None:
         """Forgets everything."""
         with self.transaction():
             self._database.clear()
-            self._touched.clear()
+            self._before.clear()
             self._cleared = True
 
     def __len__(self) -> int:

@@ -12,9 +12,9 @@ import attrs
 from fakeroot_sc.state import hints, shown
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look, look
-from fakeroot_sc.state.record import InodeRecord
-from fakeroot_sc.state.store import State
-from fakeroot_sc.statetool.looking import COLUMNS, row
+from fakeroot_sc.state.record import FileIdentity, InodeRecord
+from fakeroot_sc.state.store import Change, State
+from fakeroot_sc.statetool.looking import COLUMNS, open_to_read, row
 from fakeroot_sc.statetool.output import Output, described
 
 
@@ -55,6 +55,10 @@ def _find(records: list[InodeRecord], roots: list[str]) -> dict[tuple[int, int],
     return {(dev % 2**64, ino % 2**64): os.fsdecode(path) for (dev, ino), path in found.items()}
 
 
+def _number(record: InodeRecord) -> tuple[int, int]:
+    return record.identity.dev, record.identity.ino
+
+
 def prune(options: Namespace, output: Output) -> int:
     """Forgets files that are not there any more."""
     with State.open(options.file, create=False) as state, state.transaction():
@@ -65,13 +69,17 @@ def prune(options: Namespace, output: Output) -> int:
             {os.path.dirname(record.path) for record in gone if record.path}
         )
         places = _find(gone, roots)
+        # Runs may be renaming files: what one look misses, another finds.
+        unseen = [record for record in gone if _number(record) not in places]
+        places |= _find(unseen, roots)
         removed, kept = [], 0
         for record in gone:
-            place = places.get((record.identity.dev, record.identity.ino))
+            place = places.get(_number(record))
             moved = attrs.evolve(record, path=place) if place is not None else None
             if moved is not None and _is_there(moved):
+                change = state.last_change(record.identity)
                 if not options.dry_run:
-                    state.put(moved)
+                    state.put_many([moved], {moved.identity: change} if change else None)
             elif record.identity.dev not in devices or (not record.path and not options.root):
                 kept += 1
             else:
@@ -117,6 +125,7 @@ def repair(options: Namespace, output: Output) -> int:
     if not os.path.isdir(root):
         raise StateError(f"{options.root}: no such directory")
     changed: list[InodeRecord] = []
+    changes: dict[FileIdentity, Change] = {}
     missing: list[InodeRecord] = []
     with State.open(options.file, create=False) as state, state.transaction():
         records = list(state)
@@ -136,10 +145,13 @@ def repair(options: Namespace, output: Output) -> int:
                 continue
             bound = attrs.evolve(record, identity=seen.identity, path=place)
             changed.append(bound)
+            change = state.last_change(record.identity)
+            if change is not None:
+                changes[bound.identity] = change
             if not options.dry_run and not _is_there(record):
                 state.remove(record.identity)
         if not options.dry_run:
-            state.put_many(changed)
+            state.put_many(changed, changes)
     data = {
         "was": was,
         "bound": [described(record) for record in changed],
@@ -155,26 +167,24 @@ def repair(options: Namespace, output: Output) -> int:
 
 def merge(options: Namespace, output: Output) -> int:
     """Takes the records of other states over."""
-    taken: list[InodeRecord] = []
+    taken: dict[tuple[int, int], tuple[InodeRecord, Change]] = {}
     with State.open(options.file) as state, state.transaction():
         for name in options.other:
             if os.path.exists(name) and os.path.samefile(name, options.file):
                 raise StateError(f"{name}: is the state to merge into")
-            with State.open(name, create=False) as other:
+            with open_to_read(name) as other:
                 for record in other:
-                    ours = state.last_change(record.identity)
-                    theirs = other.last_change(record.identity)
-                    older = (
-                        ours is not None
-                        and theirs is not None
-                        and (theirs.time or 0) <= (ours.time or 0)
-                    )
+                    key = (record.identity.dev, record.identity.ino)
+                    theirs = other.last_change(record.identity) or Change(None, None)
+                    ours = taken[key][1] if key in taken else state.last_change(record.identity)
+                    older = ours is not None and (theirs.time or 0) <= (ours.time or 0)
                     if ours is not None and (
                         options.prefer == "ours" or (options.prefer == "newer" and older)
                     ):
                         continue
-                    taken.append(record)
-        state.put_many(taken)
-    output.table(COLUMNS, map(row, taken), [described(record) for record in taken])
-    output.say(f"{len(taken)} records taken over")
+                    taken[key] = (record, theirs)
+        records = [record for record, _ in taken.values()]
+        state.put_many(records, {record.identity: change for record, change in taken.values()})
+    output.table(COLUMNS, map(row, records), [described(record) for record in records])
+    output.say(f"{len(records)} records taken over")
     return 0

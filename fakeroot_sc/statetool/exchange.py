@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import BinaryIO
 
 import attrs
@@ -17,7 +18,7 @@ from fakeroot_sc.state.formats.listed import Listed
 from fakeroot_sc.state.look import Look, look
 from fakeroot_sc.state.record import InodeRecord
 from fakeroot_sc.state.store import State
-from fakeroot_sc.state.tree import lookup_in, walk
+from fakeroot_sc.state.tree import Entry, lookup_in, walk
 from fakeroot_sc.statetool.looking import open_to_read
 from fakeroot_sc.statetool.output import Output
 
@@ -77,46 +78,66 @@ def export(options: Namespace, output: Output) -> int:
     form = formats.find(options.format)
     if not form.writes:
         raise StateError(f"format {form.name}: can be imported only")
+    if output.as_json and options.output in (None, "-"):
+        raise StateError("--json: the archive or listing needs a file of its own: -o FILE")
     epoch = source_date_epoch()
     module = form.load()
-    warnings: list[str] = []
     leave_out = _own_files(options.file, options.output)
     with open_to_read(options.file) as state, _written(options.output) as out:
         leave_out |= _own_files(options.file, out.name if out.name != "<stdout>" else None)
         if form.name == "tar":
-            return _warn(
-                output,
-                module.write_tree(
-                    state,
-                    options.root,
-                    out,
-                    epoch=epoch,
-                    unknown_is_real=options.unknown_is_real,
-                    leave_out=sorted(leave_out),
-                ),
+            warnings = module.write_tree(
+                state,
+                options.root,
+                out,
+                epoch=epoch,
+                unknown_is_real=options.unknown_is_real,
+                leave_out=sorted(leave_out),
             )
-        entries = output.progress(
-            walk(
+        else:
+            entries = walk(
                 options.root,
                 lookup_in(list(state)),
                 unknown_is_real=options.unknown_is_real,
                 leave_out=leave_out,
-            ),
-            "writing",
-        )
-        if form.archive:
-            warnings = module.write(entries, out, epoch=epoch)
-        else:
-            module.write(entries, out)
-    return _warn(output, warnings)
-
-
-def _warn(output: Output, warnings: list[str]) -> int:
+            )
+            warnings = _write(form, module, output.progress(entries, "writing"), out, epoch)
     for warning in warnings[:20]:
         output.warn(warning)
     if len(warnings) > 20:
         output.warn(f"and {len(warnings) - 20} more of the kind")
+    if output.as_json:
+        data = {"format": form.name, "output": options.output, "warnings": warnings}
+        output.table((), (), data)
     return 0
+
+
+def _write(
+    form: formats.Format,
+    module: ModuleType,
+    entries: Iterator[Entry],
+    out: BinaryIO,
+    epoch: int | None,
+) -> list[str]:
+    warnings: list[str] = []
+    if form.archive:
+        warnings = module.write(entries, out, epoch=epoch)
+    elif form.attributes:
+        module.write(entries, out)
+    else:
+        module.write(_without_attributes(entries, form.name, warnings), out)
+    return warnings
+
+
+def _without_attributes(
+    entries: Iterator[Entry], name: str, warnings: list[str]
+) -> Iterator[Entry]:
+    lost = 0
+    for entry in entries:
+        lost += bool(entry.xattrs)
+        yield entry
+    if lost:
+        warnings.append(f"format {name} has no extended attributes: {lost} files lose theirs")
 
 
 @contextmanager

@@ -86,8 +86,8 @@ def explain(options: Namespace, output: Output) -> int:
         ),
         (
             "type",
-            kind_text(record) if record and record.kind else stat.filemode(seen.mode)[0],
-            stat.filemode(seen.mode)[0],
+            kind_text(record) if record and record.kind else _type(seen.mode),
+            _type(seen.mode),
             _is(record and record.kind),
         ),
     ]
@@ -118,6 +118,21 @@ def explain(options: Namespace, output: Output) -> int:
         by = f", by a run of {change.program}" if change and change.program else ""
         output.say(f"set until {when}{by}")
     return 0
+
+
+_TYPES = {
+    stat.S_IFREG: "regular file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symbolic link",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+}
+
+
+def _type(mode: int) -> str:
+    return _TYPES[stat.S_IFMT(mode)]
 
 
 def _is(remembered: object) -> str:

@@ -56,7 +56,7 @@ def described(record: InodeRecord) -> dict[str, Any]:
         device = [_KINDS[record.kind], os.major(record.rdev), os.minor(record.rdev)]
     identity = record.identity
     return {
-        "path": None if record.path is None else printable(record.path),
+        "path": record.path,
         "dev": identity.dev,
         "ino": identity.ino,
         "birth": identity.birth,

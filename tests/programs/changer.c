@@ -18,9 +18,15 @@ static void tell(const char *text)
 		_exit(3);
 }
 
+static int make(const char *name)
+{
+	int fd = open(name, O_CREAT | O_WRONLY, 0644);
+	return fd < 0 ? -1 : close(fd);
+}
+
 int main(int argc, char **argv)
 {
-	char name[64], told[128];
+	char name[64], other[64], told[128];
 	if (argc != 4 || chdir(argv[2]) < 0)
 		return 2;
 	srandom((unsigned)atoi(argv[1]));
@@ -32,7 +38,7 @@ int main(int argc, char **argv)
 		int failed = 0;
 		const char *what = "";
 		snprintf(name, sizeof(name), "f%d", file);
-		switch (random() % 5) {
+		switch (random() % 8) {
 		case 0: {
 			what = "uid";
 			int fd = open(name, O_RDONLY);
@@ -55,6 +61,23 @@ int main(int argc, char **argv)
 			what = "device";
 			failed = unlink(name) < 0 ||
 				 mknod(name, S_IFCHR | 0600, makedev(7, (unsigned)value)) < 0;
+			break;
+		case 4:
+			what = "fresh";
+			failed = unlink(name) < 0 || make(name) < 0;
+			break;
+		case 5:
+			what = "rename";
+			value %= count;
+			snprintf(other, sizeof(other), "f%d", value);
+			if (value == file)
+				continue;
+			failed = rename(name, other) < 0 || make(name) < 0;
+			break;
+		case 6:
+			what = "passing";
+			failed = make("t") < 0 || chown("t", (unsigned)value, 1) < 0 ||
+				 unlink("t") < 0;
 			break;
 		default:
 			what = "mode";

@@ -16,7 +16,8 @@ class Format:
 
     ``writes``: has ``write(entries, out)``; ``reads``: has ``read(file, name)``, which gives
     Listed to be bound to a tree, or, with ``by_inode``, records of files of this machine;
-    ``archive``: holds the files themselves.
+    ``archive``: holds the files themselves; ``attributes``: ``write`` puts extended attributes
+    somewhere, or says itself that it cannot.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Format:
     reads: bool = True
     by_inode: bool = False
     archive: bool = False
+    attributes: bool = True
 
     def load(self) -> ModuleType:
         """The module, imported on first use."""
@@ -43,7 +45,9 @@ FORMATS = {
         Format("makedevs", "makedevs", "device table of makedevs and genext2fs"),
         Format("squashfs-pseudo", "squashfs_pseudo", "pseudo file of mksquashfs -pf"),
         Format("tmpfiles", "tmpfiles", "tmpfiles.d(5) of systemd"),
-        Format("fakeroot", "fakeroot_text", "save file of fakeroot -s", by_inode=True),
+        Format(
+            "fakeroot", "fakeroot_text", "save file of fakeroot -s", by_inode=True, attributes=False
+        ),
         Format("pseudo", "pseudo_db", "files.db of pseudo", writes=False, by_inode=True),
     )
 }

@@ -53,9 +53,10 @@ def bind(
     bound = Bound()
     if link:
         _link_groups(files, top, bound)
+    directories: dict[str, bool] = {}
     bound_files: dict[tuple[int, int], InodeRecord] = {}
     for each in _with_those_below(files, top):
-        real = _below(top, each.path)
+        real = _below(top, each.path, directories)
         try:
             seen = look(real) if real is not None else None
         except (FileNotFoundError, NotADirectoryError):
@@ -81,11 +82,15 @@ def _can_be_device(seen: Look, kind: int) -> bool:
     return stat.S_ISREG(seen.mode) or stat.S_IFMT(seen.mode) == kind
 
 
-def _below(top: str, path: str) -> str | None:
-    """None where a directory on the way is a symbolic link."""
-    real = os.path.join(top, path) if path else top
+def _below(top: str, path: str, directories: dict[str, bool]) -> str | None:
+    """None where a directory on the way is a symbolic link; ``directories``: those known."""
+    if not path:
+        return top
+    real = os.path.join(top, path)
     parent = os.path.dirname(real)
-    return real if not path or os.path.realpath(parent) == parent else None
+    if parent not in directories:
+        directories[parent] = os.path.realpath(parent) == parent
+    return real if directories[parent] else None
 
 
 def _with_those_below(files: dict[str, Listed], top: str) -> Iterable[Listed]:
@@ -136,8 +141,9 @@ def _record(each: Listed, seen: Look, real: str, known: InodeRecord | None) -> I
 
 def _link_groups(files: dict[str, Listed], top: str, bound: Bound) -> None:
     first: dict[str, str] = {}
+    directories: dict[str, bool] = {}
     for path, each in files.items():
-        real = _below(top, path)
+        real = _below(top, path, directories)
         if each.group is None or real is None or not os.path.lexists(real):
             continue
         known = first.setdefault(each.group, real)
