@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TEMPORARY (O_TMPFILE & ~O_DIRECTORY)
@@ -80,12 +81,63 @@ static void hand_over(struct request *request, struct outcome *outcome, int file
 		outcome_value(outcome, number);
 }
 
+// Pins a directory as openat2(2) with restrictions finds it: it is the kernel that keeps to
+// them, from the target's own directory. What would mean another file in the
+// supervisor is behind /proc/self, so on another mount or behind a magic link, and
+// each of the restrictions forbids one of these; or it is below another root.
+// Returns 0, or RESOLVE_LEAVE where the kernel finds none either.
+static int open_restricted(struct request *request, const char *path, uint64_t resolve,
+			   int *directory_ret)
+{
+	SCOPED(subject_close) struct subject base = SUBJECT_NONE_YET;
+	bool absolute = *path == '/' && !(resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT));
+	if (resolve & RESOLVE_CACHED || (absolute && atomic_load(&request->session->page->views)))
+		return RESOLVE_LEAVE;
+	if (!absolute && resolve_base(request, &base) != 0)
+		return RESOLVE_LEAVE;
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = resolve,
+	};
+	int fd = (int)syscall(SYS_openat2, base.fd, path, &how, sizeof(how));
+	*directory_ret = fd;
+	return fd < 0 ? RESOLVE_LEAVE : 0;
+}
+
+static int read_path(struct request *request, char path_ret[static PATH_MAX])
+{
+	uint64_t address = request->args[request->row->path];
+	return target_read_path(request->tid, address, path_ret) > 0 ? 0 : RESOLVE_LEAVE;
+}
+
+static int find_directory(struct request *request, const struct opening *opening,
+			  struct subject *directory_ret)
+{
+	char path[PATH_MAX];
+	if (!opening->resolve)
+		return resolve_subject(request, 0, directory_ret);
+	return read_path(request, path) == 0 ? open_restricted(request, path, opening->resolve,
+							       &directory_ret->fd)
+					     : RESOLVE_LEAVE;
+}
+
+static int find_entry(struct request *request, const struct opening *opening, struct entry *entry)
+{
+	char path[PATH_MAX];
+	entry->dirfd = -1;
+	if (!opening->resolve)
+		return resolve_entry(request, request->row->dirfd, request->row->path, entry);
+	if (read_path(request, path) != 0 || !resolve_split(path, entry->name))
+		return RESOLVE_LEAVE;
+	return open_restricted(request, *path ? path : ".", opening->resolve, &entry->dirfd);
+}
+
 static int make_temporary(struct request *request, struct outcome *outcome,
 			  const struct opening *opening)
 {
 	SCOPED(subject_close) struct subject directory = SUBJECT_NONE_YET;
 	struct creation creation;
-	int error = resolve_subject(request, 0, &directory);
+	int error = find_directory(request, opening, &directory);
 	if (error)
 		return error;
 	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
@@ -136,7 +188,7 @@ static int follow_link(struct request *request, struct entry *entry)
 static int find_new_name(struct request *request, const struct opening *opening,
 			 struct entry *entry)
 {
-	int error = resolve_entry(request, request->row->dirfd, request->row->path, entry);
+	int error = find_entry(request, opening, entry);
 	for (int links = 0; !error && links <= LINKS_MOST; links++) {
 		struct stat st;
 		size_t length = strlen(entry->name);
@@ -144,7 +196,8 @@ static int find_new_name(struct request *request, const struct opening *opening,
 			return RESOLVE_LEAVE;
 		if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : RESOLVE_LEAVE;
-		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW))
+		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW) ||
+		    opening->resolve)
 			return RESOLVE_LEAVE;
 		error = follow_link(request, entry);
 	}
@@ -170,8 +223,8 @@ static int make_file(struct request *request, struct outcome *outcome,
 	SCOPED(entry_close) struct entry entry = {.dirfd = -1};
 	struct creation creation;
 	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
-	// openat2(2) may forbid ways that we would take; a directory is not made.
-	if (opening->resolve || opening->flags & O_DIRECTORY)
+	// A directory is not made.
+	if (opening->flags & O_DIRECTORY)
 		return RESOLVE_LEAVE;
 	if (find_new_name(request, opening, &entry) != 0)
 		return RESOLVE_LEAVE;

@@ -200,7 +200,9 @@ static int set(struct request *request, const struct xattr_call *call)
 			return size;
 		value.size = (size_t)size;
 	}
-	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown);
+	error = xattr_file_may(request, call->kind, &file, W_OK);
+	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
+				 error);
 	if (!error && xattr_is_bare(call->name))
 		error = -EINVAL;
 	if (error)
@@ -258,7 +260,9 @@ static int remove_attribute(struct request *request, const struct xattr_call *ca
 		return error;
 	if (call->kind == XATTR_KIND_ACL && !takes_acl(&file, call->name))
 		return RESOLVE_LEAVE;
-	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown);
+	error = xattr_file_may(request, call->kind, &file, W_OK);
+	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
+				 error);
 	if (!error && xattr_is_bare(call->name))
 		error = -EINVAL;
 	if (error)

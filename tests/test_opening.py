@@ -103,3 +103,26 @@ def test_directories_that_are_not_writable_are_written_to(run: Run, tmp_path: Pa
     done = run("sh", "-c", script, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "555\n"), done.stderr
     assert not (tmp_path / "fixed").exists()
+
+
+@only_by_shim
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mv fixed/below fixed/file .",
+        "mv -n fixed/below fixed/file .",
+        "mv fixed/file fixed/below/",
+        "ln fixed/file linked",
+        "ln open fixed/linked",
+    ],
+)
+def test_files_are_moved_out_of_and_linked_into_such_directories(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "fixed" / "below").mkdir(parents=True)
+    (tmp_path / "fixed" / "file").touch()
+    (tmp_path / "open").touch()
+    for name in ("fixed/below", "fixed"):
+        (tmp_path / name).chmod(0o555)
+    done = run("sh", "-c", f"{command} && stat -c %a fixed", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "555\n"), done.stderr

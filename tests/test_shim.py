@@ -35,7 +35,7 @@ INTERPOSED = {
     "access", "chmod", "chown", "eaccess", "euidaccess", "faccessat", "fchmod", "fchmodat",
     "fchown", "fchownat", "fsetxattr", "fstat", "fstat64", "fstatat", "fstatat64", "getegid",
     "geteuid", "getgid", "getgroups", "getresgid", "getresuid", "getuid", "lchown", "lsetxattr",
-    "lstat", "lstat64", "mknod", "mknodat", "remove", "rename", "renameat", "renameat2", "rmdir",
+    "link", "linkat", "lstat", "lstat64", "mknod", "mknodat", "remove", "rename", "renameat", "renameat2", "rmdir",
     "setxattr", "stat", "stat64", "statx", "unlink", "unlinkat", "__fxstat", "__fxstat64",
     "__fxstatat", "__fxstatat64", "__lxstat", "__lxstat64", "__xmknod", "__xmknodat", "__xstat",
     "__xstat64", "open", "open64", "openat", "openat64", "creat", "creat64", "__open_2",
