@@ -101,7 +101,7 @@ static long healed(const struct kernel_call *call, long returned, int dirfd, con
 static long linking(const struct kernel_call *call, int dirfd, const char *path, int new_dirfd,
 		    const char *new_path)
 {
-	return healed(call, session_trapped(call), dirfd, path, new_dirfd, new_path);
+	return healed(call, kernel_call_plain(call), dirfd, path, new_dirfd, new_path);
 }
 
 static long renaming(const struct kernel_call *call, int dirfd, const char *path, int new_dirfd,
@@ -171,5 +171,7 @@ EXPORTED int linkat(int dirfd, const char *path, int new_dirfd, const char *new_
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_linkat, dirfd, (long)path, new_dirfd, (long)new_path, flags);
+	if (flags & AT_EMPTY_PATH)
+		return (int)libc_result(session_trapped(&call));
 	return (int)libc_result(linking(&call, dirfd, path, new_dirfd, new_path));
 }

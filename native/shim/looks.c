@@ -62,7 +62,9 @@ long change_trapped_with_look(const struct kernel_call *call, const struct statx
 
 void change_retire(int fd)
 {
-	struct kernel_call call = KERNEL_CALL(__NR_faccessat2, fd, (long)"", 0, ATTACH_RETIRE);
+	const int read = 4; // R_OK: a question for nothing (F_OK) does not trap
+	struct kernel_call call =
+		KERNEL_CALL(__NR_faccessat2, fd, (long)"", read, ATTACH_RETIRE);
 	session_trapped(&call);
 }
 
