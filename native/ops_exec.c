@@ -95,11 +95,27 @@ static enum executable_kind kind_of(const struct request *request, int fd, int d
 			       : kind_of(request, interpreter, depth + 1, real_ret);
 }
 
+// The memory of a program whose file may not be read is closed to us (would_dump()); root
+// reads every file.
+static bool is_closed(const struct statx *real)
+{
+	return S_ISREG(real->stx_mode) && rules_root_executes(real->stx_mode) &&
+	       !(real->stx_mode & S_IRUSR) && real->stx_uid == geteuid() && geteuid() != 0;
+}
+
+static int look_at_program(struct request *request, int flags, struct statx *real_ret)
+{
+	int error = resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret);
+	if (error || !is_closed(real_ret) || resolve_heal(request) != 0)
+		return error;
+	return resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret);
+}
+
 static enum executable_kind kind_of_program(struct request *request, int flags,
 					    struct statx *real_ret)
 {
 	enum executable_kind kind;
-	if (resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret) != 0)
+	if (look_at_program(request, flags, real_ret) != 0)
 		return EXECUTABLE_UNKNOWN;
 	if (preload_recall(&request->session->preload, real_ret, &kind) &&
 	    !lacks_mount_facts(request, real_ret))

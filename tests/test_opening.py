@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
 from pathlib import Path
 
 import installed
 import pytest
+from commands import need
 from conftest import Run
 
 only_by_shim = pytest.mark.skipif(bool(installed.OPTIONS), reason="the shim is turned off")
@@ -103,6 +106,31 @@ def test_directories_that_are_not_writable_are_written_to(run: Run, tmp_path: Pa
     done = run("sh", "-c", script, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "555\n"), done.stderr
     assert not (tmp_path / "fixed").exists()
+
+
+@only_by_shim
+def test_attributes_and_sizes_of_closed_files_are_root_s(run: Run, closed: Path) -> None:
+    try:
+        (closed / "plain").chmod(0o600)
+        os.setxattr(closed / "plain", "user.one", b"value")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    (closed / "plain").chmod(0)
+    script = (
+        "import os; print(os.getxattr('plain', 'user.one'))\n"
+        "os.truncate('locked/inner/file', 2)\n"
+        "print(os.stat('plain').st_mode & 0o7777, os.stat('locked/inner/file').st_size)\n"
+    )
+    done = run("python3", "-c", script, cwd=closed)
+    assert done.stdout == "b'value'\n0 2\n", done.stderr
+
+
+@only_by_shim
+def test_a_program_that_may_be_executed_only_is_served(run: Run, closed: Path) -> None:
+    shutil.copy(need("stat", "coreutils"), closed / "program")
+    (closed / "program").chmod(0o111)
+    done = run("./program", "-c", "%u %a", "program", cwd=closed)
+    assert (done.stdout, done.stderr) == ("0 111\n", "")
 
 
 @only_by_shim

@@ -134,7 +134,7 @@ def test_the_object_needs_no_library_and_defines_only_what_it_interposes(abi: st
     if abi == "x86-64":  # for fts(3), and a cancellation point
         libc |= {"malloc", "free", "qsort", "dlsym", "dladdr", "dlopen", "__open64"}
     assert found.pop("w") == libc
-    wide = {"bind", "utimensat", "futimens"}
+    wide = {"bind", "utimensat", "futimens", "truncate", "truncate64"}
     assert found == {"T": INTERPOSED | (TIME64 if abi == "i386" else FTS | wide)}
     dynamic = bare([need("readelf", "binutils"), "-dW", shim]).stdout
     assert "NEEDED" not in dynamic

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// mkdir(2), symlink(2), bind(2), chdir(2).
+// mkdir(2), symlink(2), bind(2); and chdir(2) and truncate(2), which root may everywhere.
 #include "opening.h"
 
 #include <asm/unistd.h>
@@ -68,3 +68,16 @@ EXPORTED int chdir(const char *path)
 		returned = kernel_call_plain(&call);
 	return (int)libc_result(returned);
 }
+
+#ifdef __x86_64__ // to i386 programs, the size is one register or two
+EXPORTED int truncate(const char *path, long size)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_truncate, (long)path, size);
+	long returned = kernel_call_plain(&call);
+	if (returned == -EACCES && opening_heal(AT_FDCWD, path))
+		returned = kernel_call_plain(&call);
+	return (int)libc_result(returned);
+}
+
+ALSO(truncate64, truncate);
+#endif
