@@ -31,6 +31,21 @@ struct opening {
 	uint64_t resolve;
 };
 
+// Whether a later kernel's struct open_how asks for more than we know (E2BIG where the
+// kernel does not know it either).
+static bool asks_for_more(struct request *request, uint64_t address, uint64_t size)
+{
+	unsigned char more[4096];
+	const size_t known = sizeof(struct open_how);
+	if (size > sizeof(more) ||
+	    target_read(request->tid, address + known, more, size - known) != 0)
+		return true;
+	for (size_t i = 0; i < size - known; i++)
+		if (more[i])
+			return true;
+	return false;
+}
+
 static int read_opening(struct request *request, struct opening *opening_ret)
 {
 	const struct syscall_row *row = request->row;
@@ -42,9 +57,12 @@ static int read_opening(struct request *request, struct opening *opening_ret)
 			.flags = flags, .mode = (uint32_t)request->args[row->mode] & 07777};
 		return 0;
 	}
-	if (request->args[row->size] < sizeof(how))
+	uint64_t size = request->args[row->size];
+	if (size < sizeof(how))
 		return -EINVAL;
 	int error = target_read(request->tid, request->args[row->how], &how, sizeof(how));
+	if (!error && size > sizeof(how) && asks_for_more(request, request->args[row->how], size))
+		error = -E2BIG;
 	*opening_ret = (struct opening){how.flags, how.mode, how.resolve};
 	if (!error && (how.flags & ~VALID_FLAGS || how.mode & ~(uint64_t)07777))
 		error = -EINVAL;
@@ -73,8 +91,8 @@ static void hand_over(struct request *request, struct outcome *outcome, int file
 	int number = fd;
 	if (fd >= 0)
 		number = answer_install(request, fd, opening->flags & O_CLOEXEC);
-	if (number < 0 && entry)
-		unlinkat(entry->dirfd, entry->name, 0);
+	if (number < 0 && unlinkat(entry->dirfd, entry->name, 0) == 0)
+		creation_forget(request->session, file);
 	if (number < 0)
 		outcome_result(outcome, number);
 	else

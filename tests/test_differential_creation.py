@@ -218,6 +218,9 @@ def test_openat2_creates_as_for_real_root(build: str, pair_of: PairOf) -> None:
                 pair.compare([("linkat", number, "", AT_FDCWD, "new", AT_EMPTY_PATH)])
                 pair.prepare([("close", number)])
                 clear(pair, "new")
+        for size, mode in itertools.product((24, 25, 32), (0, 0o644)):
+            pair.compare([("openat2", AT_FDCWD, "new", how(creates, mode), size)])
+            clear(pair, "new")
         for size in (0, 8, 23, 24, 25, 4096, 5000):
             pair.compare([("openat2", AT_FDCWD, "missing/x", how(creates, 0), size)])
         pair.compare([("openat2", AT_FDCWD, "missing/x", bad, 24) for bad in BAD_POINTERS])
