@@ -42,7 +42,8 @@ INTERPOSED = {
     "__xstat64", "open", "open64", "openat", "openat64", "creat", "creat64", "__open_2",
     "__open64_2", "__openat_2", "__openat64_2", "mkdir", "mkdirat", "symlink", "symlinkat",
     "chdir", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr",
-    "flistxattr", "fopen", "fopen64", "opendir",
+    "flistxattr", "fopen", "fopen64", "opendir", "mkdtemp", "mkstemp", "mkstemp64", "mkostemp",
+    "mkostemp64", "mkstemps", "mkstemps64", "mkostemps", "mkostemps64",
 }  # fmt: skip
 FTS = {
     f"{prefix}_{name}"

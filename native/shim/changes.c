@@ -54,7 +54,7 @@ void change_name_link(int fd, char link_ret[static CHANGE_LINK_ROOM])
 	int length = 0;
 	for (unsigned rest = (unsigned)fd; length == 0 || rest; rest /= 10)
 		digits[length++] = (char)('0' + rest % 10);
-	for (const char *from = "/proc/self/fd/"; *from; from++)
+	for (const char *from = "/proc/thread-self/fd/"; *from; from++)
 		*link_ret++ = *from;
 	while (length > 0)
 		*link_ret++ = digits[--length];

@@ -19,37 +19,42 @@ static long create_once(const struct kernel_call *call, unsigned mode, unsigned 
 
 // In a directory that root may pass and write to, the supervisor sees to it that the user
 // may, too.
-static int create(const struct kernel_call *call, unsigned mode, unsigned needed, int dirfd,
+static long create(const struct kernel_call *call, unsigned mode, unsigned needed, int dirfd,
 		  const char *path)
 {
 	long returned = create_once(call, mode, needed);
 	if (returned == -EACCES && opening_heal(dirfd, path))
 		returned = create_once(call, mode, needed);
-	return (int)libc_result(returned);
+	return returned;
 }
 
-EXPORTED int mkdir(const char *path, unsigned mode)
+long creations_mkdir(const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdir, (long)path, (long)mode);
 	return create(&call, mode & 01777u, OWNER, AT_FDCWD, path);
 }
 
+EXPORTED int mkdir(const char *path, unsigned mode)
+{
+	return (int)libc_result(creations_mkdir(path, mode));
+}
+
 EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
-	return create(&call, mode & 01777u, OWNER, dirfd, path);
+	return (int)libc_result(create(&call, mode & 01777u, OWNER, dirfd, path));
 }
 
 EXPORTED int symlink(const char *target, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlink, (long)target, (long)path);
-	return create(&call, 0, 0, AT_FDCWD, path);
+	return (int)libc_result(create(&call, 0, 0, AT_FDCWD, path));
 }
 
 EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
-	return create(&call, 0, 0, dirfd, path);
+	return (int)libc_result(create(&call, 0, 0, dirfd, path));
 }
 
 #ifdef __x86_64__ // libcs of i386 go by socketcall(2)
