@@ -61,8 +61,10 @@ def compile_filter(table: Iterable[Syscall] = TABLE, refused: Iterable[Refusal] 
                 into.setdefault(abi, []).append(row)
 
     assembler = bpf.Assembler()
+    _skip_for_most(assembler, refused, unknown)
     _add_refusals(assembler, refused)
     _add_prelude(assembler, unknown)
+    assembler.label("usual number")
     assembler.append(_export(seccomp, known), {MARKER: "pass"})
     _add_epilogue(assembler, {one.errno for one in refused})
     program = assembler.assemble()
@@ -158,6 +160,17 @@ def _add_rules(seccomp: Any, one: Any, row: Syscall) -> None:
             one.add_rule_exactly(MARKER if row.passes else seccomp.NOTIFY, number, *alternative)
     except OSError as error:
         raise FilterError(f"libseccomp refuses the rule for {row.name}: {error}") from error
+
+
+def _skip_for_most(
+    assembler: bpf.Assembler, refused: tuple[Refusal, ...], unknown: dict[Abi, list[Syscall]]
+) -> None:
+    """Numbers below all that need raw BPF: one comparison in place of some thirty."""
+    numbers = [number for one in refused for number in one.numbers().values()]
+    numbers += [row.number(abi) or 0 for abi, rows in unknown.items() for row in rows]
+    if numbers:
+        assembler.load_nr()
+        assembler.jump_if(bpf.JGE, min(numbers), false="usual number")
 
 
 def _add_refusals(assembler: bpf.Assembler, refused: tuple[Refusal, ...]) -> None:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl.h"
 
+#include "credentials.h"
+
 #include <string.h>
 
 #define VERSION 2u
-enum { USER_OBJ = 0x01, GROUP_OBJ = 0x04, MASK = 0x10, OTHER = 0x20 };
+enum { USER_OBJ = 0x01, USER = 0x02, GROUP_OBJ = 0x04, GROUP = 0x08, MASK = 0x10, OTHER = 0x20 };
 
 struct entry {
 	uint16_t tag, permissions;
@@ -85,4 +87,37 @@ void acl_set_mode(void *acl, size_t size, uint32_t mode)
 		entry.permissions = mode >> shift & 7;
 		memcpy((unsigned char *)acl + HEADER + i * sizeof(entry), &entry, sizeof(entry));
 	}
+}
+
+static uint32_t mask_of(const void *acl, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (entry_at(acl, i).tag == MASK)
+			return entry_at(acl, i).permissions;
+	return 7;
+}
+
+// Entries are in the order of their tags (posix_acl_valid()): users, groups, mask, others.
+bool acl_grants(const void *acl, size_t size, const struct credentials *credentials,
+		uint32_t group, uint32_t mask)
+{
+	size_t count = count_entries(acl, size);
+	uint32_t most = mask_of(acl, count);
+	bool in_group = false;
+	for (size_t i = 0; i < count; i++) {
+		struct entry entry = entry_at(acl, i);
+		bool enough = (entry.permissions & mask) == mask;
+		bool masked_enough = (entry.permissions & most & mask) == mask;
+		if (entry.tag == USER && entry.id == credentials->fsuid)
+			return masked_enough;
+		if ((entry.tag == GROUP_OBJ && credentials_in_group(credentials, group)) ||
+		    (entry.tag == GROUP && credentials_in_group(credentials, entry.id))) {
+			in_group = true;
+			if (enough)
+				return masked_enough;
+		}
+		if (entry.tag == OTHER)
+			return !in_group && enough;
+	}
+	return false;
 }

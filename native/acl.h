@@ -19,4 +19,10 @@ bool acl_mode(const void *acl, size_t size, uint32_t *mode_ret, bool *is_mode_re
 // Makes the ACL show this mode: its owner's, others', and mask's or group's entries.
 void acl_set_mode(void *acl, size_t size, uint32_t mode);
 
+// posix_acl_permission() of all but the file's owner: mask of R_OK, W_OK, X_OK. group: the
+// file's.
+struct credentials;
+bool acl_grants(const void *acl, size_t size, const struct credentials *credentials,
+		uint32_t group, uint32_t mask);
+
 #endif

@@ -134,7 +134,7 @@ int creation_remember(struct session *session, int fd, const struct creation *cr
 }
 
 // Its inode number may be given away within the same tick of the clock.
-static void forget(struct session *session, int fd)
+void creation_forget(struct session *session, int fd)
 {
 	struct statx real;
 	struct inode_record record;
@@ -169,7 +169,7 @@ int creation_link_file(struct session *session, const struct entry *entry,
 	if (!error)
 		error = name_file(made, entry);
 	if (error)
-		forget(session, made);
+		creation_forget(session, made);
 	return error ? error : fd_release(&made);
 }
 

@@ -34,6 +34,9 @@ uint32_t creation_umask(const struct request *request);
 // Remembers a file that has been made, by any descriptor of it. Returns 0 or -errno.
 int creation_remember(struct session *session, int fd, const struct creation *creation);
 
+// The same file has gone.
+void creation_forget(struct session *session, int fd);
+
 // Makes the regular file of a plan without a name, remembers it, and only then gives it
 // its name: nobody sees it as another's. Returns a descriptor (O_WRONLY), or -errno:
 // -EEXIST, and -EOPNOTSUPP or the like where the file system has no O_TMPFILE.

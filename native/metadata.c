@@ -220,6 +220,10 @@ static void settle(struct session *session, const struct inode_record *change)
 	SCOPED_LOCK inode = metadata_lock_number(session, identity->ino);
 	struct inode_record record;
 	bool known = find(session, identity->dev, identity->ino, &record) == INODE_FOUND;
+	if (known && record.fields & INODE_RETIRED) {
+		drop_stale(session, &record);
+		known = false;
+	}
 	if (!pending_merge(change, &record, known)) {
 		const struct file_identity *other = &record.identity;
 		bool later = other->btime_sec != identity->btime_sec

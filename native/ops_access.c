@@ -2,14 +2,14 @@
 //
 // access(2) and its kin: root is refused nothing (CAP_DAC_OVERRIDE) but to execute
 // what has no execute bit and to write where nobody can. Who has left root is held to
-// what is shown of the file itself, ACLs apart.
+// what is shown of the file itself.
 //
 // A directory on the way that the real user cannot search stays closed: what is
 // behind it cannot be looked at, and the kernel refuses it.
+#include "acl_permission.h"
 #include "attach.h"
 #include "glance.h"
 #include "mounts.h"
-#include "permission.h"
 #include "resolve.h"
 #include "scope.h"
 
@@ -96,16 +96,29 @@ static bool overrides_all(const struct credentials *asker)
 	       credentials_capable(asker, CAP_DAC_READ_SEARCH);
 }
 
-// do_faccessat(), inode_permission() and generic_permission(), in their order.
-static int permission(const struct credentials *asker, const struct statx *shown,
-		      const struct obstacles *obstacles, uint32_t mode)
+// Returns 0, -EACCES, or RESOLVE_LEAVE.
+static int permission_of_file(struct request *request, int flags, const struct credentials *asker,
+			      const struct inode_record *record, const struct statx *shown,
+			      uint32_t mode)
+{
+	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
+	if (!acl_has_a_say(asker, shown))
+		return permission_by_mode(asker, shown, mode);
+	if (resolve_subject(request, flags, &subject) != 0)
+		return RESOLVE_LEAVE;
+	return acl_permission(request->session, asker, subject.fd, record, shown, mode);
+}
+
+// do_faccessat() and inode_permission(), in their order.
+static int permission(int of_file, const struct statx *shown, const struct obstacles *obstacles,
+		      uint32_t mode)
 {
 	if (executes_file(shown, mode) && obstacles->no_exec)
 		return -EACCES;
 	if (obstacles->immutable)
 		return -EPERM;
-	if (permission_by_mode(asker, shown, mode) != 0)
-		return -EACCES;
+	if (of_file != 0)
+		return of_file;
 	return writes_to_mount(shown, mode) && obstacles->read_only ? -EROFS : 0;
 }
 
@@ -139,7 +152,10 @@ void op_access(struct request *request, struct outcome *outcome)
 	if ((mode & W_OK || executes_file(&shown, mode)) &&
 	    find_obstacles(request, flags, &real, mode, &obstacles) != 0)
 		return;
-	error = permission(&asker, &shown, &obstacles, mode);
+	int of_file = permission_of_file(request, flags, &asker, &record, &shown, mode);
+	if (of_file == RESOLVE_LEAVE)
+		return;
+	error = permission(of_file, &shown, &obstacles, mode);
 	// A read-only file system refuses to write before it looks at the mode, a read-only
 	// mount after that, and statfs(2) does not tell them apart. The kernel does.
 	if (error != 0 && error != -EROFS && overrides_all(&asker) && writes_to_mount(&shown, mode) && obstacles.read_only)

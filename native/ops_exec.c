@@ -95,11 +95,27 @@ static enum executable_kind kind_of(const struct request *request, int fd, int d
 			       : kind_of(request, interpreter, depth + 1, real_ret);
 }
 
+// The memory of a program whose file may not be read is closed to us (would_dump()). Root
+// reads every file, so that of the user's own is opened.
+static bool is_closed(const struct statx *real)
+{
+	return S_ISREG(real->stx_mode) && rules_root_executes(real->stx_mode) &&
+	       !(real->stx_mode & S_IRUSR) && real->stx_uid == geteuid() && geteuid() != 0;
+}
+
+static int look_at_program(struct request *request, int flags, struct statx *real_ret)
+{
+	int error = resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret);
+	if (error || !is_closed(real_ret) || resolve_heal(request) != 0)
+		return error;
+	return resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret);
+}
+
 static enum executable_kind kind_of_program(struct request *request, int flags,
 					    struct statx *real_ret)
 {
 	enum executable_kind kind;
-	if (resolve_statx(request, flags, RESOLVE_ATTRIBUTES, real_ret) != 0)
+	if (look_at_program(request, flags, real_ret) != 0)
 		return EXECUTABLE_UNKNOWN;
 	if (preload_recall(&request->session->preload, real_ret, &kind) &&
 	    !lacks_mount_facts(request, real_ret))
@@ -143,9 +159,12 @@ void op_exec(struct request *request, struct outcome *outcome)
 	enum preload_form form;
 	struct statx real;
 	outcome_continue(outcome);
-	if (!request_flags_valid(request) ||
-	    (!preload->length && !exec_may_change_credentials(request)))
+	if (!request_flags_valid(request))
 		return;
+	if (!preload->length && !exec_may_change_credentials(request)) {
+		look_at_program(request, request_flags(request), &real);
+		return;
+	}
 	enum executable_kind kind = kind_of_program(request, request_flags(request), &real);
 	int error = kind == EXECUTABLE_UNKNOWN ? 0 : exec_change_credentials(request, &real);
 	if (error)

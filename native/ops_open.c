@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TEMPORARY (O_TMPFILE & ~O_DIRECTORY)
@@ -30,6 +31,21 @@ struct opening {
 	uint64_t resolve;
 };
 
+// Whether a later kernel's struct open_how asks for more than we know (E2BIG where the
+// kernel does not know it either).
+static bool asks_for_more(struct request *request, uint64_t address, uint64_t size)
+{
+	unsigned char more[4096];
+	const size_t known = sizeof(struct open_how);
+	if (size > sizeof(more) ||
+	    target_read(request->tid, address + known, more, size - known) != 0)
+		return true;
+	for (size_t i = 0; i < size - known; i++)
+		if (more[i])
+			return true;
+	return false;
+}
+
 static int read_opening(struct request *request, struct opening *opening_ret)
 {
 	const struct syscall_row *row = request->row;
@@ -41,9 +57,12 @@ static int read_opening(struct request *request, struct opening *opening_ret)
 			.flags = flags, .mode = (uint32_t)request->args[row->mode] & 07777};
 		return 0;
 	}
-	if (request->args[row->size] < sizeof(how))
+	uint64_t size = request->args[row->size];
+	if (size < sizeof(how))
 		return -EINVAL;
 	int error = target_read(request->tid, request->args[row->how], &how, sizeof(how));
+	if (!error && size > sizeof(how) && asks_for_more(request, request->args[row->how], size))
+		error = -E2BIG;
 	*opening_ret = (struct opening){how.flags, how.mode, how.resolve};
 	if (!error && (how.flags & ~VALID_FLAGS || how.mode & ~(uint64_t)07777))
 		error = -EINVAL;
@@ -72,12 +91,63 @@ static void hand_over(struct request *request, struct outcome *outcome, int file
 	int number = fd;
 	if (fd >= 0)
 		number = answer_install(request, fd, opening->flags & O_CLOEXEC);
-	if (number < 0 && entry)
-		unlinkat(entry->dirfd, entry->name, 0);
+	if (number < 0 && unlinkat(entry->dirfd, entry->name, 0) == 0)
+		creation_forget(request->session, file);
 	if (number < 0)
 		outcome_result(outcome, number);
 	else
 		outcome_value(outcome, number);
+}
+
+// Pins a directory as openat2(2) with restrictions finds it: it is the kernel that keeps to
+// them, from the target's own directory. What would mean another file in the
+// supervisor is behind /proc/self, so on another mount or behind a magic link, and
+// each of the restrictions forbids one of these; or it is below another root.
+// Returns 0, or RESOLVE_LEAVE where the kernel finds none either.
+static int open_restricted(struct request *request, const char *path, uint64_t resolve,
+			   int *directory_ret)
+{
+	SCOPED(subject_close) struct subject base = SUBJECT_NONE_YET;
+	bool absolute = *path == '/' && !(resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT));
+	if (resolve & RESOLVE_CACHED || (absolute && atomic_load(&request->session->page->views)))
+		return RESOLVE_LEAVE;
+	if (!absolute && resolve_base(request, &base) != 0)
+		return RESOLVE_LEAVE;
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = resolve,
+	};
+	int fd = (int)syscall(SYS_openat2, base.fd, path, &how, sizeof(how));
+	*directory_ret = fd;
+	return fd < 0 ? RESOLVE_LEAVE : 0;
+}
+
+static int read_path(struct request *request, char path_ret[static PATH_MAX])
+{
+	uint64_t address = request->args[request->row->path];
+	return target_read_path(request->tid, address, path_ret) > 0 ? 0 : RESOLVE_LEAVE;
+}
+
+static int find_directory(struct request *request, const struct opening *opening,
+			  struct subject *directory_ret)
+{
+	char path[PATH_MAX];
+	if (!opening->resolve)
+		return resolve_subject(request, 0, directory_ret);
+	return read_path(request, path) == 0 ? open_restricted(request, path, opening->resolve,
+							       &directory_ret->fd)
+					     : RESOLVE_LEAVE;
+}
+
+static int find_entry(struct request *request, const struct opening *opening, struct entry *entry)
+{
+	char path[PATH_MAX];
+	entry->dirfd = -1;
+	if (!opening->resolve)
+		return resolve_entry(request, request->row->dirfd, request->row->path, entry);
+	if (read_path(request, path) != 0 || !resolve_split(path, entry->name))
+		return RESOLVE_LEAVE;
+	return open_restricted(request, *path ? path : ".", opening->resolve, &entry->dirfd);
 }
 
 static int make_temporary(struct request *request, struct outcome *outcome,
@@ -85,7 +155,7 @@ static int make_temporary(struct request *request, struct outcome *outcome,
 {
 	SCOPED(subject_close) struct subject directory = SUBJECT_NONE_YET;
 	struct creation creation;
-	int error = resolve_subject(request, 0, &directory);
+	int error = find_directory(request, opening, &directory);
 	if (error)
 		return error;
 	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
@@ -136,7 +206,7 @@ static int follow_link(struct request *request, struct entry *entry)
 static int find_new_name(struct request *request, const struct opening *opening,
 			 struct entry *entry)
 {
-	int error = resolve_entry(request, request->row->dirfd, request->row->path, entry);
+	int error = find_entry(request, opening, entry);
 	for (int links = 0; !error && links <= LINKS_MOST; links++) {
 		struct stat st;
 		size_t length = strlen(entry->name);
@@ -144,7 +214,8 @@ static int find_new_name(struct request *request, const struct opening *opening,
 			return RESOLVE_LEAVE;
 		if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : RESOLVE_LEAVE;
-		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW))
+		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW) ||
+		    opening->resolve)
 			return RESOLVE_LEAVE;
 		error = follow_link(request, entry);
 	}
@@ -170,8 +241,8 @@ static int make_file(struct request *request, struct outcome *outcome,
 	SCOPED(entry_close) struct entry entry = {.dirfd = -1};
 	struct creation creation;
 	uint32_t mode = S_IFREG | ((uint32_t)opening->mode & 07777);
-	// openat2(2) may forbid ways that we would take; a directory is not made.
-	if (opening->resolve || opening->flags & O_DIRECTORY)
+	// A directory is not made.
+	if (opening->flags & O_DIRECTORY)
 		return RESOLVE_LEAVE;
 	if (find_new_name(request, opening, &entry) != 0)
 		return RESOLVE_LEAVE;

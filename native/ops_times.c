@@ -7,7 +7,7 @@
 #include "credentials.h"
 #include "file_capability.h"
 #include "metadata.h"
-#include "permission.h"
+#include "acl_permission.h"
 #include "scope.h"
 #include "target.h"
 
@@ -78,15 +78,20 @@ static int read_times(struct request *request, struct timespec times_ret[static 
 }
 
 // setattr_prepare(), vfs_utimes()
-static int may_set(const struct credentials *credentials, const struct statx *shown,
-		   const struct timespec times[static 2])
+static int may_set(struct request *request, const struct subject *subject,
+		   const struct inode_record *record, const struct timespec times[static 2])
 {
+	struct session *session = request->session;
+	const struct credentials *credentials = credentials_of(request);
+	struct statx shown = subject->real;
+	rules_show(record, session->page->unknown_is_real, &shown);
 	if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
 		return 0;
-	if (permission_owns(credentials, shown))
+	if (permission_owns(credentials, &shown))
 		return 0;
 	bool now = times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW;
-	return now ? permission_by_mode(credentials, shown, W_OK) : -EPERM;
+	return now ? acl_permission(session, credentials, subject->fd, record, &shown, W_OK)
+		   : -EPERM;
 }
 
 static int set_marked(struct session *session, struct subject *subject,
@@ -121,11 +126,10 @@ static int set_times(struct request *request)
 				  : resolve_subject(request, request_flags(request), &subject);
 	if (error)
 		return RESOLVE_LEAVE;
-	struct statx shown = subject.real;
-	bool known = metadata_find(session, &subject.real, &record);
-	rules_show(known ? &record : NULL, session->page->unknown_is_real, &shown);
-	error = may_set(credentials_of(request), &shown, times);
-	if (error || !known || record.xattrs == 0)
+	if (!metadata_find(session, &subject.real, &record))
+		record = (struct inode_record){0};
+	error = may_set(request, &subject, &record, times);
+	if (error || record.xattrs == 0)
 		return error ? error : RESOLVE_LEAVE;
 	return set_marked(session, &subject, times);
 }

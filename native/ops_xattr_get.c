@@ -65,7 +65,8 @@ static int get(struct request *request, struct outcome *outcome, const struct xa
 	int error = xattr_file_find(request, XATTR_TO_READ, &file);
 	if (error)
 		return error;
-	error = xattr_may_see(credentials_of(request), call->kind, &file.shown);
+	error = xattr_file_may(request, call->kind, &file, R_OK);
+	error = xattr_may_see(credentials_of(request), call->kind, &file.shown, error);
 	if (!error && xattr_is_bare(call->name))
 		error = -EINVAL;
 	if (error)

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 struct value {
@@ -64,10 +65,23 @@ static int store_record(struct session *session, struct xattr_file *file)
 	return metadata_store(session, &file->record);
 }
 
+// Pipes, sockets and the like, which live in no file system that could keep any, and of which
+// root is told so. (Those of memfd_create(2) do.)
+static bool takes_none(const struct session *session, const struct xattr_file *file)
+{
+	const struct statx *real = &file->subject.real;
+	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
+	return dev == session->nameless_devs[SESSION_NAMELESS_PIPE] ||
+	       dev == session->nameless_devs[SESSION_NAMELESS_ANONYMOUS] ||
+	       dev == session->nameless_devs[SESSION_NAMELESS_SOCKET];
+}
+
 // Keeps a value in the record; the caller has done, or left alone, what is real.
 static int remember(struct session *session, struct xattr_file *file,
 		    const struct xattr_call *call, const struct value *value)
 {
+	if (takes_none(session, file))
+		return -EOPNOTSUPP;
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
 	xattr_file_edit(session, file);
 	bool there = call->flags && has_value(session, file, call->name);
@@ -200,7 +214,9 @@ static int set(struct request *request, const struct xattr_call *call)
 			return size;
 		value.size = (size_t)size;
 	}
-	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown);
+	error = xattr_file_may(request, call->kind, &file, W_OK);
+	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
+				 error);
 	if (!error && xattr_is_bare(call->name))
 		error = -EINVAL;
 	if (error)
@@ -258,11 +274,15 @@ static int remove_attribute(struct request *request, const struct xattr_call *ca
 		return error;
 	if (call->kind == XATTR_KIND_ACL && !takes_acl(&file, call->name))
 		return RESOLVE_LEAVE;
-	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown);
+	error = xattr_file_may(request, call->kind, &file, W_OK);
+	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
+				 error);
 	if (!error && xattr_is_bare(call->name))
 		error = -EINVAL;
 	if (error)
 		return error;
+	if (call->kind != XATTR_KIND_USER && takes_none(session, &file))
+		return -EOPNOTSUPP;
 	// The kernel does not mind an ACL that is not there.
 	error = remove_one(session, &file, call->name);
 	return error == -ENODATA && call->kind == XATTR_KIND_ACL ? RESOLVE_LEAVE : error;

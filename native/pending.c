@@ -131,7 +131,11 @@ static uint32_t replace(uint32_t old, uint32_t new, uint32_t bits)
 
 bool pending_merge(const struct inode_record *change, struct inode_record *record, bool has_record)
 {
-	if (!has_record)
+	// Nothing is published of a file that has gone, but that it has: the record is of an
+	// earlier file, whose number was given away within one tick of the clock.
+	bool earlier = has_record && record->fields & INODE_RETIRED &&
+		       !(change->fields & INODE_RETIRED);
+	if (!has_record || earlier)
 		*record = (struct inode_record){.identity = change->identity};
 	else if (!pending_same_file(record, &change->identity))
 		return false;

@@ -26,15 +26,13 @@ static inline bool permission_keeps_setgid(const struct credentials *credentials
 	return credentials_in_group(credentials, gid) || credentials_capable(credentials, CAP_FSETID);
 }
 
-// generic_permission(): mask of R_OK, W_OK, X_OK. ACLs apart. Returns 0 or -EACCES.
-static inline int permission_by_mode(const struct credentials *credentials,
-				     const struct statx *shown, uint32_t mask)
+// generic_permission(), behind what the file itself grants: mask and granted of R_OK, W_OK,
+// X_OK. Returns 0 or -EACCES.
+static inline int permission_beyond(const struct credentials *credentials,
+				    const struct statx *shown, uint32_t mask, uint32_t granted)
 {
 	uint32_t mode = shown->stx_mode;
 	bool directory = S_ISDIR(mode);
-	uint32_t granted = credentials->fsuid == shown->stx_uid ? mode >> 6
-			   : credentials_in_group(credentials, shown->stx_gid) ? mode >> 3
-									       : mode;
 	if (!(mask & ~granted & 7))
 		return 0;
 	bool only_reads = directory ? !(mask & W_OK) : mask == R_OK;
@@ -42,6 +40,17 @@ static inline int permission_by_mode(const struct credentials *credentials,
 		return 0;
 	bool may_override = directory || !(mask & X_OK) || mode & 0111;
 	return may_override && credentials_capable(credentials, CAP_DAC_OVERRIDE) ? 0 : -EACCES;
+}
+
+// The same by the file's mode. ACLs apart: acl_permission.h.
+static inline int permission_by_mode(const struct credentials *credentials,
+				     const struct statx *shown, uint32_t mask)
+{
+	uint32_t mode = shown->stx_mode;
+	uint32_t granted = credentials->fsuid == shown->stx_uid ? mode >> 6
+			   : credentials_in_group(credentials, shown->stx_gid) ? mode >> 3
+									       : mode;
+	return permission_beyond(credentials, shown, mask, granted);
 }
 
 // chown_ok() and chgrp_ok(); ids of UINT32_MAX are left as they are. Returns 0 or -EPERM.

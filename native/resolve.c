@@ -401,19 +401,29 @@ int resolve_subject(struct request *request, int flags, struct subject *subject_
 	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
 }
 
-int resolve_descriptor(struct request *request, struct subject *subject_ret)
+static int pin_base(struct request *request, int base, struct subject *subject_ret)
 {
 	SCOPED(place_close) struct place place;
-	place_init(&place, AT_EMPTY_PATH, (int)request->args[request->row->dirfd]);
+	place_init(&place, AT_EMPTY_PATH, base);
 	subject_ret->fd = -1;
-	if (place.base < 0)
-		return -EBADF;
 	int error = place_descriptor(request, &place);
 	if (!error)
 		error = place_open(request, &place, subject_ret);
 	if (error)
 		return error;
 	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
+}
+
+int resolve_descriptor(struct request *request, struct subject *subject_ret)
+{
+	int base = (int)request->args[request->row->dirfd];
+	return base < 0 ? -EBADF : pin_base(request, base, subject_ret);
+}
+
+int resolve_base(struct request *request, struct subject *subject_ret)
+{
+	int dirfd = request->row->dirfd;
+	return pin_base(request, dirfd < 0 ? AT_FDCWD : (int)request->args[dirfd], subject_ret);
 }
 
 // Cuts the path behind its directory. Returns the last component, trailing
@@ -434,6 +444,11 @@ static const char *split_last(char *raw, size_t length, char name_ret[static PAT
 	memcpy(name_ret, raw + start, length - start + 1);
 	raw[start] = '\0';
 	return name_ret;
+}
+
+bool resolve_split(char raw[static PATH_MAX], char name_ret[static PATH_MAX])
+{
+	return split_last(raw, strlen(raw), name_ret);
 }
 
 int resolve_entry_text(struct request *request, int base, char *raw, struct entry *entry_ret)

@@ -56,6 +56,14 @@ int resolve_subject(struct request *request, int flags, struct subject *subject_
 // Pins what the row's dirfd argument itself is open on. Returns 0, -errno or RESOLVE_LEAVE.
 int resolve_descriptor(struct request *request, struct subject *subject_ret);
 
+// Pins the directory that the row's relative paths start from, by dirfd or without. Returns
+// as resolve_descriptor() does.
+int resolve_base(struct request *request, struct subject *subject_ret);
+
+// Cuts a path behind its directory, which may leave nothing. False where it has no last
+// component.
+bool resolve_split(char raw[static PATH_MAX], char name_ret[static PATH_MAX]);
+
 // Finds the directory of a path given by these argument positions (dirfd: -1 for
 // a call without). Returns 0, -errno, or RESOLVE_LEAVE; also for a path without
 // a last component ("/", "..", ""), which no call here can act on.

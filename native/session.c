@@ -348,7 +348,12 @@ int session_detach(struct session *session, int keep)
 	if (chdir("/proc/self/fdinfo") < 0)
 		return -errno;
 	SCOPED_FD memfd = memfd_create("", MFD_CLOEXEC);
-	const int nameless[SESSION_NAMELESS] = {0, session->watch, memfd, session->control};
+	const int nameless[SESSION_NAMELESS] = {
+		[SESSION_NAMELESS_PIPE] = 0,
+		[SESSION_NAMELESS_ANONYMOUS] = session->watch,
+		[SESSION_NAMELESS_MEMORY] = memfd,
+		[SESSION_NAMELESS_SOCKET] = session->control,
+	};
 	for (int i = 0; i < SESSION_NAMELESS; i++)
 		if (fstat(nameless[i], &st) == 0)
 			session->nameless_devs[i] = st.st_dev;

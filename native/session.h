@@ -25,7 +25,13 @@ typedef void python_dispatch(struct request *request, struct outcome *outcome);
 
 #define SESSION_INODE_LOCKS 64
 #define SESSION_RETIRED 16384
-#define SESSION_NAMELESS 4 // pipe, epoll, memfd, socket
+enum session_nameless {
+	SESSION_NAMELESS_PIPE,
+	SESSION_NAMELESS_ANONYMOUS, // epoll and the like
+	SESSION_NAMELESS_MEMORY,    // memfd_create(2)
+	SESSION_NAMELESS_SOCKET,
+	SESSION_NAMELESS,
+};
 
 // Robust, and shared with the supervisors of other runs.
 struct session_locks {

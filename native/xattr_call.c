@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xattr_call.h"
 
+#include "acl_permission.h"
 #include "change.h"
 #include "metadata.h"
 #include "target.h"
@@ -81,6 +82,15 @@ int xattr_file_find(struct request *request, enum xattr_aim aim, struct xattr_fi
 	snprintf(file_ret->link, sizeof(file_ret->link), "/proc/self/fd/%d", subject->fd);
 	show(session, metadata_find(session, &subject->real, &file_ret->record), file_ret);
 	return 0;
+}
+
+int xattr_file_may(struct request *request, enum xattr_kind kind, const struct xattr_file *file,
+		   uint32_t mask)
+{
+	if (kind != XATTR_KIND_USER)
+		return 0;
+	return acl_permission(request->session, credentials_of(request), file->subject.fd,
+			      &file->record, &file->shown, mask);
 }
 
 void xattr_file_edit(struct session *session, struct xattr_file *file)

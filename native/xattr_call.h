@@ -50,6 +50,10 @@ enum xattr_aim {
 // Pins the file and finds what is remembered of it. Returns 0, -errno or RESOLVE_LEAVE.
 int xattr_file_find(struct request *request, enum xattr_aim aim, struct xattr_file *file_ret);
 
+// What attributes of the user's own kind ask: acl_permission(). 0 for others.
+int xattr_file_may(struct request *request, enum xattr_kind kind, const struct xattr_file *file,
+		   uint32_t mask);
+
 // Reads the record anew, under the lock of the file that the caller holds.
 void xattr_file_edit(struct session *session, struct xattr_file *file);
 

@@ -50,9 +50,10 @@ static inline bool xattr_takes_user(const struct statx *shown)
 	return S_ISREG(shown->stx_mode) || S_ISDIR(shown->stx_mode);
 }
 
-// To set or remove one. Returns 0 or -errno.
+// To set or remove one. writes: acl_permission() to write to the file, of user attributes.
+// Returns 0 or -errno.
 static inline int xattr_may_change(const struct credentials *credentials, const char *name,
-				   enum xattr_kind kind, const struct statx *shown)
+				   enum xattr_kind kind, const struct statx *shown, int writes)
 {
 	switch (kind) {
 	case XATTR_KIND_USER:
@@ -61,7 +62,7 @@ static inline int xattr_may_change(const struct credentials *credentials, const 
 		if (S_ISDIR(shown->stx_mode) && shown->stx_mode & S_ISVTX &&
 		    !permission_owns(credentials, shown))
 			return -EPERM;
-		return permission_by_mode(credentials, shown, W_OK);
+		return writes;
 	case XATTR_KIND_TRUSTED:
 		return credentials_capable(credentials, CAP_SYS_ADMIN) ? 0 : -EPERM;
 	case XATTR_KIND_SECURITY: {
@@ -77,15 +78,14 @@ static inline int xattr_may_change(const struct credentials *credentials, const 
 	}
 }
 
-// To read one.
+// To read one. reads: acl_permission() to read the file, of user attributes.
 static inline int xattr_may_see(const struct credentials *credentials, enum xattr_kind kind,
-				const struct statx *shown)
+				const struct statx *shown, int reads)
 {
 	if (kind == XATTR_KIND_TRUSTED)
 		return credentials_capable(credentials, CAP_SYS_ADMIN) ? 0 : -ENODATA;
 	if (kind == XATTR_KIND_USER)
-		return xattr_takes_user(shown) ? permission_by_mode(credentials, shown, R_OK)
-					       : -ENODATA;
+		return xattr_takes_user(shown) ? reads : -ENODATA;
 	return 0;
 }
 

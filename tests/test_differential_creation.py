@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from differential import COMPARED, Pair, PairOf, adorn, arguments, operation_rows
-from harness import AT_FDCWD, BAD_POINTERS, LIBC_BUILDS, Token, garbled
+from harness import AT_EMPTY_PATH, AT_FDCWD, BAD_POINTERS, LIBC_BUILDS, Token, garbled
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -192,18 +192,35 @@ def test_openat2_creates_as_for_real_root(build: str, pair_of: PairOf) -> None:
         return Token("s:" + (struct.pack("<QQQ", flags, mode, resolve) + b"!").hex())
 
     creates = os.O_CREAT | os.O_WRONLY
+    no_xdev, no_magiclinks, no_symlinks, beneath, in_root, cached = 1, 2, 4, 8, 16, 32
+    restricted = (
+        0, no_xdev, no_magiclinks, no_symlinks, beneath, in_root, cached, 1 << 10,
+        no_symlinks | beneath, no_xdev | in_root, beneath | in_root,
+    )  # fmt: skip
+    paths = (
+        "new", "setgid/new", "shared/../setgid/new", "up/setgid/new", "../below/new", "setgid",
+        "new/", ".", "", "file/x", "missing/x", "shared/leads/new", "/proc/self/cwd/new",
+        "/setgid/new", "setgid/", *BAD_POINTERS,
+    )  # fmt: skip
     with pair_of(build) as pair:
         prepare(pair)
-        for directory, mode, resolve in itertools.product(
-            ("", "setgid/"), (0o644, 0o600, 0o4755, 1 << 20), (0, 0x08, 0x10, 1 << 10)
-        ):
-            path = directory + "new"
-            number = pair.both("openat2", AT_FDCWD, path, how(creates, mode, resolve), 24)
+        pair.prepare([("symlinkat", ".", AT_FDCWD, "up")])
+        base = pair.open("setgid", os.O_PATH)
+        for leave, path, resolve in itertools.product(who(pair)[:3], paths, restricted):
+            for mode, directory in ((0o644, AT_FDCWD), (0, AT_FDCWD), (0o4755, base), (1 << 20, 7)):
+                in_child(
+                    pair, leave, [("openat2", directory, path, how(creates, mode, resolve), 24)]
+                )
+                clear(pair, "new", "setgid/new", "setgid/setgid")
+            nameless = how(O_TMPFILE | os.O_WRONLY, 0, resolve)
+            number = pair.both("openat2", AT_FDCWD, path, nameless, 24)
             if number >= 0:
+                pair.compare([("linkat", number, "", AT_FDCWD, "new", AT_EMPTY_PATH)])
                 pair.prepare([("close", number)])
-            if not (resolve and directory):  # the kernel's own way: root's group
-                pair.compare(pair.looks([path]))
-            pair.compare([("unlink", path)])
+                clear(pair, "new")
+        for size, mode in itertools.product((24, 25, 32), (0, 0o644)):
+            pair.compare([("openat2", AT_FDCWD, "new", how(creates, mode), size)])
+            clear(pair, "new")
         for size in (0, 8, 23, 24, 25, 4096, 5000):
             pair.compare([("openat2", AT_FDCWD, "missing/x", how(creates, 0), size)])
         pair.compare([("openat2", AT_FDCWD, "missing/x", bad, 24) for bad in BAD_POINTERS])

@@ -26,6 +26,7 @@ from harness import (
     AT_FDCWD,
     AT_SYMLINK_NOFOLLOW,
     BAD_POINTERS,
+    BUILDS,
     LIBC_BUILDS,
     Token,
     buffer,
@@ -116,8 +117,8 @@ def test_setting_does_what_it_does_for_real_root(build: str, row: Syscall, pair_
     with pair_of(build) as pair:
         adorn(pair)
         fds = descriptors(pair)
-        # What takes none is made up for; since Linux 6.13 some calls take AT_FDCWD.
-        del fds["pipe"], fds["socket"], fds["AT_FDCWD"], fds["garbled AT_FDCWD"]
+        # Since Linux 6.13 some calls take AT_FDCWD.
+        del fds["AT_FDCWD"], fds["garbled AT_FDCWD"]
         usual = {"dirfd": AT_FDCWD, "flags": AT_SYMLINK_NOFOLLOW, "fd": fds["file"]}
         for attribute, values in VALUES.items():
             for value, flags in itertools.product(values, (0, 1, 2, 3, 4)):
@@ -175,8 +176,8 @@ def test_reading_and_removing_do_what_they_do_for_real_root(
         adorn(pair)
         give(pair)
         fds = descriptors(pair)
-        # What takes none is made up for; since Linux 6.13 some calls take AT_FDCWD.
-        del fds["pipe"], fds["socket"], fds["AT_FDCWD"], fds["garbled AT_FDCWD"]
+        # Since Linux 6.13 some calls take AT_FDCWD.
+        del fds["AT_FDCWD"], fds["garbled AT_FDCWD"]
         usual: dict[str, Any] = {
             "dirfd": AT_FDCWD, "flags": AT_SYMLINK_NOFOLLOW, "path": "file", "fd": fds["file"],
             "xattr_name": "trusted.one", "value": buffer(3100), "size": 3100, "xattr_flags": 0,
@@ -357,3 +358,50 @@ def test_any_sequence_agrees(build: str, pair_of: PairOf, steps: list[tuple[Any,
                 value = values[which % min(len(values), 3)]
                 step = ("lsetxattr", name, attribute, raw(value), len(value), flags)
             pair.compare([step, *shows(shown), *pair.looks(shown)])
+
+
+ASKERS = ((1000, 50), (1000, 60), (7, 60), (7, 61), (8, 8), (1001, 1002), (0, 0))
+"""Users and their groups."""
+ACLS = (
+    usual_acl(6, 6, 0, 6, 0), usual_acl(0, 7, 7, 5, 4), usual_acl(7, 0, 7, 7, 7),
+    usual_acl(7, 7, 7, 0, 4),
+    acl((1, 4, -1), (4, 1, -1), (8, 6, 60), (16, 7, -1), (32, 7, -1)),
+    acl((1, 4, -1), (2, 2, 7), (2, 5, 8), (4, 0, -1), (8, 1, 60), (8, 4, 61), (16, 5, -1),
+        (32, 6, -1)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("build", COMPARED)
+def test_acls_grant_what_they_grant_by_real_ids(build: str, pair_of: PairOf) -> None:
+    w = "32" if BUILDS[build].abi is Abi.I386 else ""
+    with pair_of(build) as pair:
+        adorn(pair)
+        pair.prepare([("chmod", ".", 0o755)])
+        for value, mode in itertools.product(ACLS, (None, 0o670, 0o707)):
+            for name in ("file", "tool", "dir"):
+                pair.compare(
+                    [("lsetxattr", name, "system.posix_acl_access", raw(value), len(value), 0)]
+                )
+                if mode is not None:
+                    pair.compare([("chmod", name, mode)])
+            for user, group in ASKERS:
+                for side in (pair.real, pair.fake):
+                    side.go_on_in_child()
+                groups = raw(struct.pack("<I", 61))
+                pair.prepare(
+                    [
+                        ("setgroups" + w, 1, groups),
+                        ("setresgid" + w, group, group, group),
+                        ("setresuid" + w, user, user, user),
+                    ]
+                )
+                pair.compare(
+                    ("faccessat", AT_FDCWD, name, right)
+                    for name in ("file", "tool", "dir")
+                    for right in range(8)
+                )
+                pair.compare(
+                    [("lgetxattr", "file", "user.one", 0, 0), ("utimensat", AT_FDCWD, "tool", 0, 0)]
+                )
+                for side in (pair.real, pair.fake):
+                    side.go_on_in_parent()

@@ -139,6 +139,32 @@ def test_what_its_maker_removes_at_once_is_not_saved(tmp_path: Path, shim: list[
     assert (tmp_path / "state").read_text() == ""
 
 
+AT_ONCE = """
+import os, stat
+for number in range(20):
+    os.close(os.open('file', os.O_CREAT | os.O_EXCL))
+    os.chown('file', 5, 6)
+    os.unlink('file')
+    os.mkdir('dir')
+    os.chown('dir', 5, 6)
+    os.rmdir('dir')
+    os.mknod('node', stat.S_IFCHR | 0o600, 259)
+    try:
+        os.mknod('node', stat.S_IFBLK | 0o600, 259)
+    except FileExistsError:
+        pass
+    os.close(os.open('other', os.O_CREAT | os.O_EXCL))
+    os.rename('other', 'node')
+    os.unlink('node')
+"""
+
+
+def test_what_was_removed_right_after_it_was_changed_is_not_saved(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text(AT_ONCE)
+    good("-s", "state", script="python3 -I -S program; rm program", cwd=tmp_path)
+    assert (tmp_path / "state").read_text() == ""
+
+
 def test_a_mode_changed_after_the_owner_is_saved(tmp_path: Path) -> None:
     """Also where the program need not ask the supervisor for that."""
     script = (

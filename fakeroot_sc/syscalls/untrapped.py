@@ -36,7 +36,7 @@ UNTRAPPED: tuple[Group, ...] = (
     Group(
         Kind.REAL,
         "acts on the inode, by which attributes are remembered",
-        "link linkat readlink readlinkat name_to_handle_at",
+        "link readlink readlinkat name_to_handle_at",
     ),
     Group(
         Kind.REAL,

@@ -24,12 +24,6 @@
 #define __NR_fchmodat2 452
 #endif
 
-#define CHANGE(...)                                                                               \
-	({                                                                                        \
-		struct kernel_call call = KERNEL_CALL(__VA_ARGS__);                               \
-		(int)libc_result(session_trapped(&call));                                         \
-	})
-
 #define CHANGE_OWNER(dirfd, path, flags, ...)                                                     \
 	({                                                                                        \
 		struct kernel_call call = KERNEL_CALL(__VA_ARGS__);                               \
@@ -60,7 +54,7 @@ void change_name_link(int fd, char link_ret[static CHANGE_LINK_ROOM])
 	int length = 0;
 	for (unsigned rest = (unsigned)fd; length == 0 || rest; rest /= 10)
 		digits[length++] = (char)('0' + rest % 10);
-	for (const char *from = "/proc/self/fd/"; *from; from++)
+	for (const char *from = "/proc/thread-self/fd/"; *from; from++)
 		*link_ret++ = *from;
 	while (length > 0)
 		*link_ret++ = digits[--length];
@@ -89,11 +83,6 @@ EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
 	return has_link(fd, returned, link) ? chown(link, uid, gid) : (int)libc_result(returned);
 }
 
-EXPORTED int chmod(const char *path, unsigned mode)
-{
-	return CHANGE(__NR_chmod, (long)path, (long)mode);
-}
-
 // What the kernel shows by itself needs no record: a mode that leaves the owner able to
 // work, of a file whose mode is not remembered. Should another process make it so at this
 // moment, it was the later one.
@@ -102,6 +91,36 @@ static bool is_shown_by_kernel(const struct kernel_call *call, int fd, unsigned 
 	const struct session_page *page = session_attached();
 	return page && (mode & 0600) == 0600 && !(mode & 06000) && session_is_root(page, call) &&
 	       session_may_look(page, call) && look_has_plain_mode(call, fd, mode & 0100);
+}
+
+// The same for a path. A descriptor holds the file that was looked at, and /proc leads to it.
+static bool changed_by_kernel(const struct kernel_call *call, int dirfd, const char *path,
+			      int nofollow, unsigned mode)
+{
+	const struct session_page *page = session_attached();
+	char link[CHANGE_LINK_ROOM];
+	if (!page || !session_may_look(page, call))
+		return false;
+	struct kernel_call open =
+		KERNEL_CALL(__NR_openat, dirfd, (long)path, O_PATH | O_CLOEXEC | nofollow);
+	long fd = kernel_call_plain(&open);
+	if (fd < 0)
+		return false;
+	change_name_link((int)fd, link);
+	struct kernel_call change = KERNEL_CALL(__NR_chmod, (long)link, (long)mode);
+	bool changed = is_shown_by_kernel(call, (int)fd, mode) &&
+		       kernel_call_passed(&change, page->pass) == 0;
+	struct kernel_call close = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&close);
+	return changed;
+}
+
+EXPORTED int chmod(const char *path, unsigned mode)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_chmod, (long)path, (long)mode);
+	return changed_by_kernel(&call, AT_FDCWD, path, 0, mode)
+		       ? 0
+		       : (int)libc_result(session_trapped(&call));
 }
 
 EXPORTED int fchmod(int fd, unsigned mode)
@@ -157,8 +176,15 @@ static bool may_call_fchmodat2(void)
 EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
 {
 	enum libc_style style = libc_style();
+	struct kernel_call plain = KERNEL_CALL(__NR_fchmodat, dirfd, (long)path, (long)mode);
+	struct kernel_call look = KERNEL_CALL(NR_LOOK); // what libc calls first for a flag
+	if (!flags && changed_by_kernel(&plain, dirfd, path, 0, mode))
+		return 0;
+	if (flags == AT_SYMLINK_NOFOLLOW &&
+	    changed_by_kernel(&look, dirfd, path, O_NOFOLLOW, mode))
+		return 0;
 	if (!flags)
-		return CHANGE(__NR_fchmodat, dirfd, (long)path, (long)mode);
+		return (int)libc_result(session_trapped(&plain));
 	// Older ones know this flag alone.
 	if (flags & ~AT_SYMLINK_NOFOLLOW && (style == LIBC_GLIBC_OLD || style == LIBC_GLIBC_AT))
 		return (int)libc_result(-EINVAL);

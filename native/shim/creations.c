@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// mkdir(2), symlink(2), bind(2), chdir(2).
+// mkdir(2), symlink(2), bind(2); and chdir(2) and truncate(2), which root may everywhere.
 #include "opening.h"
 
 #include <asm/unistd.h>
@@ -19,37 +19,42 @@ static long create_once(const struct kernel_call *call, unsigned mode, unsigned 
 
 // In a directory that root may pass and write to, the supervisor sees to it that the user
 // may, too.
-static int create(const struct kernel_call *call, unsigned mode, unsigned needed, int dirfd,
+static long create(const struct kernel_call *call, unsigned mode, unsigned needed, int dirfd,
 		  const char *path)
 {
 	long returned = create_once(call, mode, needed);
 	if (returned == -EACCES && opening_heal(dirfd, path))
 		returned = create_once(call, mode, needed);
-	return (int)libc_result(returned);
+	return returned;
 }
 
-EXPORTED int mkdir(const char *path, unsigned mode)
+long creations_mkdir(const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdir, (long)path, (long)mode);
 	return create(&call, mode & 01777u, OWNER, AT_FDCWD, path);
 }
 
+EXPORTED int mkdir(const char *path, unsigned mode)
+{
+	return (int)libc_result(creations_mkdir(path, mode));
+}
+
 EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
-	return create(&call, mode & 01777u, OWNER, dirfd, path);
+	return (int)libc_result(create(&call, mode & 01777u, OWNER, dirfd, path));
 }
 
 EXPORTED int symlink(const char *target, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlink, (long)target, (long)path);
-	return create(&call, 0, 0, AT_FDCWD, path);
+	return (int)libc_result(create(&call, 0, 0, AT_FDCWD, path));
 }
 
 EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
-	return create(&call, 0, 0, dirfd, path);
+	return (int)libc_result(create(&call, 0, 0, dirfd, path));
 }
 
 #ifdef __x86_64__ // libcs of i386 go by socketcall(2)
@@ -68,3 +73,16 @@ EXPORTED int chdir(const char *path)
 		returned = kernel_call_plain(&call);
 	return (int)libc_result(returned);
 }
+
+#ifdef __x86_64__ // to i386 programs, the size is one register or two
+EXPORTED int truncate(const char *path, long size)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_truncate, (long)path, size);
+	long returned = kernel_call_plain(&call);
+	if (returned == -EACCES && opening_heal(AT_FDCWD, path))
+		returned = kernel_call_plain(&call);
+	return (int)libc_result(returned);
+}
+
+ALSO(truncate64, truncate);
+#endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // unlink(2), rmdir(2), rename(2): the kernel's own affair, unless a file that may
-// go for good has a record, which is to be retired.
+// go for good has a record, which is to be retired. link(2), because of the directories
+// that root may write to.
 #include "opening.h"
 
 #include "attach.h"
@@ -67,7 +68,7 @@ static bool remove_held(const struct kernel_call *call, int dirfd, const char *p
 #endif
 
 // The call, which may do away with what is at this path.
-static long removing(const struct kernel_call *call, int dirfd, const char *path)
+static long remove_once(const struct kernel_call *call, int dirfd, const char *path)
 {
 	const struct session_page *page = session_attached();
 	bool plain = page && (!session_has_records() ||
@@ -77,8 +78,37 @@ static long removing(const struct kernel_call *call, int dirfd, const char *path
 		returned = kernel_call_passed(call, page->pass);
 	else if (!remove_held(call, dirfd, path, &returned))
 		returned = session_trapped(call);
-	// Root passes every directory and writes to it: the supervisor lets the user.
+	return returned;
+}
+
+// Root passes every directory and writes to it: the supervisor lets the user.
+static long removing(const struct kernel_call *call, int dirfd, const char *path)
+{
+	long returned = remove_once(call, dirfd, path);
 	return returned == -EACCES && opening_heal(dirfd, path) ? session_trapped(call) : returned;
+}
+
+static long healed(const struct kernel_call *call, long returned, int dirfd, const char *path,
+		   int new_dirfd, const char *new_path)
+{
+	if (returned != -EACCES)
+		return returned;
+	bool from = opening_heal(dirfd, path), to = opening_heal(new_dirfd, new_path);
+	return from || to ? session_trapped(call) : returned;
+}
+
+// A call that removes nothing.
+static long linking(const struct kernel_call *call, int dirfd, const char *path, int new_dirfd,
+		    const char *new_path)
+{
+	return healed(call, kernel_call_plain(call), dirfd, path, new_dirfd, new_path);
+}
+
+static long renaming(const struct kernel_call *call, int dirfd, const char *path, int new_dirfd,
+		     const char *new_path)
+{
+	long returned = remove_once(call, new_dirfd, new_path);
+	return healed(call, returned, dirfd, path, new_dirfd, new_path);
 }
 
 EXPORTED int unlink(const char *path)
@@ -110,14 +140,14 @@ EXPORTED int remove(const char *path)
 EXPORTED int rename(const char *path, const char *new_path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_rename, (long)path, (long)new_path);
-	return (int)libc_result(removing(&call, AT_FDCWD, new_path));
+	return (int)libc_result(renaming(&call, AT_FDCWD, path, AT_FDCWD, new_path));
 }
 
 EXPORTED int renameat(int dirfd, const char *path, int new_dirfd, const char *new_path)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_renameat, dirfd, (long)path, new_dirfd, (long)new_path);
-	return (int)libc_result(removing(&call, new_dirfd, new_path));
+	return (int)libc_result(renaming(&call, dirfd, path, new_dirfd, new_path));
 }
 
 EXPORTED int renameat2(int dirfd, const char *path, int new_dirfd, const char *new_path,
@@ -127,6 +157,21 @@ EXPORTED int renameat2(int dirfd, const char *path, int new_dirfd, const char *n
 					      (long)new_path, (long)flags);
 	// Neither removes anything: such a call does not trap.
 	if (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return (int)libc_result(kernel_call_plain(&call));
-	return (int)libc_result(removing(&call, new_dirfd, new_path));
+		return (int)libc_result(linking(&call, dirfd, path, new_dirfd, new_path));
+	return (int)libc_result(renaming(&call, dirfd, path, new_dirfd, new_path));
+}
+
+EXPORTED int link(const char *path, const char *new_path)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_link, (long)path, (long)new_path);
+	return (int)libc_result(linking(&call, AT_FDCWD, path, AT_FDCWD, new_path));
+}
+
+EXPORTED int linkat(int dirfd, const char *path, int new_dirfd, const char *new_path, int flags)
+{
+	struct kernel_call call =
+		KERNEL_CALL(__NR_linkat, dirfd, (long)path, new_dirfd, (long)new_path, flags);
+	if (flags & AT_EMPTY_PATH)
+		return (int)libc_result(session_trapped(&call));
+	return (int)libc_result(linking(&call, dirfd, path, new_dirfd, new_path));
 }

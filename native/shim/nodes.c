@@ -70,7 +70,7 @@ static long name_it(int fd, int dirfd, const char *path)
 	// Whoever has opened the file may give it a name (Linux 6.10). Before, /proc does.
 	struct kernel_call name =
 		KERNEL_CALL(__NR_linkat, fd, (long)"", dirfd, (long)path, AT_EMPTY_PATH);
-	long returned = kernel_call_plain(&name);
+	long returned = kernel_call_passed(&name, session_attached()->pass);
 	if (returned == -ENOENT) {
 		char link[CHANGE_LINK_ROOM];
 		change_name_link(fd, link);

@@ -13,6 +13,9 @@ bool opening_is_ordinary(const struct session_page *page, const struct kernel_ca
 // to the user. Returns a descriptor or -errno.
 long opening_at(int dirfd, const char *path, int flags, unsigned mode);
 
+// mkdir(2). Returns 0 or -errno.
+long creations_mkdir(const char *path, unsigned mode);
+
 // Asks for that. Returns whether another attempt is worth making.
 bool opening_heal(int dirfd, const char *path);
 

@@ -91,8 +91,9 @@ long change_trapped_with_look(const struct kernel_call *call, const struct statx
 // Has the supervisor forget what is remembered of a file that has no name (any more).
 void change_retire(int fd);
 
-// The path that leads to the descriptor: "/proc/self/fd/2147483647" at most.
-#define CHANGE_LINK_ROOM 26
+// The path that leads to the descriptor, also where threads have tables of their own:
+// "/proc/thread-self/fd/2147483647" at most.
+#define CHANGE_LINK_ROOM 32
 void change_name_link(int fd, char link_ret[static CHANGE_LINK_ROOM]);
 
 // chown(2) and its kin.

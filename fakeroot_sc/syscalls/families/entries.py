@@ -1,10 +1,11 @@
-"""Directory entries that go: unlink(2), rmdir(2), rename(2)."""
+"""Directory entries that go: unlink(2), rmdir(2), rename(2); and linkat(2)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from fakeroot_sc.syscalls.row import (
+    AT_EMPTY_PATH,
     AT_REMOVEDIR,
     Masked,
     Subject,
@@ -50,4 +51,16 @@ def rows() -> Iterator[Syscall]:
         x86_64=316,
         i386=353,
         traps=(Masked("flags", RENAME_NOREPLACE | RENAME_EXCHANGE, 0),),
+    )
+    yield Syscall(
+        name="linkat",
+        family="entries",
+        operation="link",
+        arguments=(*pair, "flags"),
+        subject=Subject.FILE,
+        traps=(Masked("flags", AT_EMPTY_PATH, AT_EMPTY_PATH),),
+        passes=True,
+        x86_64=265,
+        i386=303,
+        reason="root gives what is open a name; other links are the kernel's",
     )
