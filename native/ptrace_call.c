@@ -4,6 +4,8 @@
 //  - At the stop of a seccomp filter, and at a call's entry, the call's number is in
 //    orig_rax. A tracer that makes it -1 skips the call, which then returns what is in
 //    rax (seccomp(2), SECCOMP_RET_TRACE).
+//  - At a call's entry the filters are still to come, and judge the -1, too: those that allow
+//    what they list refuse it, or kill. So there a harmless call is made in its place.
 //  - Whether a call is i386's does not follow from the code segment: int $0x80 makes one
 //    from 64-bit code. The kernel tells by PTRACE_GET_SYSCALL_INFO (Linux 5.3).
 //  - All three instructions that make calls have two bytes; behind sysenter the kernel
@@ -25,14 +27,14 @@
 static const int numbers_x86_64[] = {
 	[REPLACE_MMAP] = 9,     [REPLACE_MUNMAP] = 11,  [REPLACE_OPENAT] = 257,
 	[REPLACE_CLOSE] = 3,    [REPLACE_DUP3] = 292,   [REPLACE_SOCKET] = 41,
-	[REPLACE_BIND] = 49,    [REPLACE_RECVMSG] = 47,
+	[REPLACE_BIND] = 49,    [REPLACE_RECVMSG] = 47,  [REPLACE_GETPID] = 39,
 };
 
 // mmap2(2), and the socket calls that Linux has apart from socketcall(2) since 4.3.
 static const int numbers_i386[] = {
 	[REPLACE_MMAP] = 192,   [REPLACE_MUNMAP] = 91,  [REPLACE_OPENAT] = 295,
 	[REPLACE_CLOSE] = 6,    [REPLACE_DUP3] = 330,   [REPLACE_SOCKET] = 359,
-	[REPLACE_BIND] = 361,   [REPLACE_RECVMSG] = 372,
+	[REPLACE_BIND] = 361,   [REPLACE_RECVMSG] = 372, [REPLACE_GETPID] = 20,
 };
 
 static int get_registers(pid_t tid, struct user_regs_struct *registers_ret)
@@ -92,6 +94,10 @@ int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret
 	}
 	call_ret->arch = info.arch;
 	call_ret->ip = info.instruction_pointer;
+	// Another thread that executes takes the leader's number, and the stop is not ours.
+	if (info.op == PTRACE_SYSCALL_INFO_NONE)
+		return -ESRCH;
+	call_ret->unfiltered = info.op == PTRACE_SYSCALL_INFO_ENTRY;
 	call_ret->entering = info.op == PTRACE_SYSCALL_INFO_ENTRY ||
 			     info.op == PTRACE_SYSCALL_INFO_SECCOMP;
 	_Static_assert(offsetof(struct __ptrace_syscall_info, entry) ==
@@ -107,17 +113,21 @@ static void restore_signals(const struct stopped_call *call)
 	ptrace(PTRACE_SETSIGMASK, call->tid, (void *)sizeof(call->signals), &call->signals);
 }
 
-void stopped_call_skip(struct stopped_call *call, int64_t result)
+int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop *next)
 {
-	if (!call->replaced) {
+	const uint64_t none[6] = {0};
+	if (!call->replaced && !call->unfiltered) {
 		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.orig_rax), -1L);
 		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.rax), result);
-		return;
+		return 0;
 	}
+	if (!call->replaced && stopped_call_replace(call, REPLACE_GETPID, none, next) == -ESRCH)
+		return -ESRCH;
 	call->registers.orig_rax = UINT64_MAX;
 	call->registers.rax = (uint64_t)result;
 	ptrace(PTRACE_SETREGS, call->tid, NULL, &call->registers);
 	restore_signals(call);
+	return 0;
 }
 
 void stopped_call_continue(struct stopped_call *call)
@@ -145,7 +155,7 @@ static int begin_replacing(struct stopped_call *call)
 }
 
 int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
-			     const uint64_t args[static 6], next_call_stop *next, void *context)
+			     const uint64_t args[static 6], next_call_stop *next)
 {
 	bool first = !call->replaced;
 	int error = first ? begin_replacing(call) : 0;
@@ -166,9 +176,9 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
 		return -errno;
 	call->replaced = true;
-	error = first ? 0 : next(context, call->tid);
+	error = first ? 0 : next(call);
 	if (!error)
-		error = next(context, call->tid);
+		error = next(call);
 	if (error)
 		return error;
 	errno = 0;

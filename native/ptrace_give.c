@@ -38,7 +38,6 @@ struct narrow_message {
 struct giving {
 	struct stopped_call *call;
 	next_call_stop *next;
-	void *context;
 	uint64_t page; // in the target, 0: none yet
 	int socket;    // of the target, -1: none
 };
@@ -47,7 +46,7 @@ static int64_t replace(const struct giving *giving, enum replacement what, uint6
 		       uint64_t c, uint64_t d)
 {
 	const uint64_t args[6] = {a, b, c, d, UINT64_MAX, 0}; // the fifth is mmap's descriptor
-	return stopped_call_replace(giving->call, what, args, giving->next, giving->context);
+	return stopped_call_replace(giving->call, what, args, giving->next);
 }
 
 static int put(const struct giving *giving, size_t at, const void *bytes, size_t size)
@@ -70,35 +69,45 @@ static int make_page(struct giving *giving)
 	return 0;
 }
 
-static bool is_same_file(const struct giving *giving, int number, int fd)
+// Below another /proc another process may have our number, and opening what it has there may
+// wait for ever.
+static bool has_our_proc(pid_t tid)
 {
-	char name[48];
-	struct stat given, own;
-	snprintf(name, sizeof(name), "/proc/%d/fd/%d", giving->call->tid, number);
-	return stat(name, &given) == 0 && fstat(fd, &own) == 0 && given.st_dev == own.st_dev &&
-	       given.st_ino == own.st_ino;
+	char name[32];
+	struct stat its, own;
+	snprintf(name, sizeof(name), "/proc/%d/root/proc", tid);
+	return stat(name, &its) == 0 && stat("/proc", &own) == 0 && its.st_dev == own.st_dev &&
+	       its.st_ino == own.st_ino;
 }
 
-// Below the target's /proc another process may have our number.
-static int give_by_path(const struct giving *giving, int fd, bool close_on_exec)
+static int open_in_target(struct stopped_call *call, int fd, uint64_t at, bool close_on_exec,
+			  next_call_stop *next)
 {
-	char path[48];
+	char path[PTRACE_GIVE_LENT];
 	int flags = fcntl(fd, F_GETFL);
 	int length = snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
 	if (flags < 0)
 		return -errno;
-	int error = put(giving, AT_ADDRESS, path, (size_t)length + 1);
+	if (!has_our_proc(call->tid))
+		return -ENOENT;
+	int error = target_write(call->tid, at, path, (size_t)length + 1);
 	if (error)
 		return error;
 	flags = (flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_TMPFILE)) | O_NOCTTY |
 		(close_on_exec ? O_CLOEXEC : 0);
-	int64_t number = replace(giving, REPLACE_OPENAT, (uint64_t)AT_FDCWD,
-				 giving->page + AT_ADDRESS, (uint64_t)flags, 0);
-	if (!is_error(number) && !is_same_file(giving, (int)number, fd)) {
-		replace(giving, REPLACE_CLOSE, (uint64_t)number, 0, 0, 0);
-		return -ENOENT;
-	}
-	return (int)number;
+	const uint64_t args[6] = {(uint64_t)AT_FDCWD, at, (uint64_t)flags};
+	return (int)stopped_call_replace(call, REPLACE_OPENAT, args, next);
+}
+
+static int give_by_path(const struct giving *giving, int fd, bool close_on_exec)
+{
+	return open_in_target(giving->call, fd, giving->page + AT_ADDRESS, close_on_exec,
+			      giving->next);
+}
+
+int ptrace_give_lent(struct stopped_call *call, int fd, uint64_t lent, next_call_stop *next)
+{
+	return open_in_target(call, fd, lent, true, next);
 }
 
 // An abstract name (unix(7)) of the target's socket, which nobody can guess.
@@ -141,7 +150,10 @@ static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
 
 static int put_message(const struct giving *giving)
 {
+	// Stays there if the target may have no more descriptors: the message arrives without.
+	const int none = -EMFILE;
 	uint64_t page = giving->page;
+	int error;
 	if (giving->call->arch == FSC_ARCH_I386) {
 		const uint32_t vector[2] = {(uint32_t)page + AT_BYTE, 1};
 		const struct narrow_message message = {
@@ -150,9 +162,14 @@ static int put_message(const struct giving *giving)
 			.ancillary = (uint32_t)page + AT_ANCILLARY,
 			.ancillary_length = 64,
 		};
-		int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+		error = put(giving, AT_ANCILLARY + 12, &none, sizeof(none));
+		if (!error)
+			error = put(giving, AT_VECTOR, vector, sizeof(vector));
 		return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
 	}
+	error = put(giving, AT_ANCILLARY + 16, &none, sizeof(none));
+	if (error)
+		return error;
 	const uint64_t vector[2] = {page + AT_BYTE, 1};
 	const struct msghdr message = {
 		.msg_iov = (struct iovec *)(page + AT_VECTOR),
@@ -160,7 +177,7 @@ static int put_message(const struct giving *giving)
 		.msg_control = (void *)(page + AT_ANCILLARY),
 		.msg_controllen = 64,
 	};
-	int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+	error = put(giving, AT_VECTOR, vector, sizeof(vector));
 	return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
 }
 
@@ -203,14 +220,16 @@ static int move(const struct giving *giving, int given, int number, bool close_o
 	return (int)moved;
 }
 
-int ptrace_give(struct stopped_call *call, int fd, int number, bool close_on_exec,
-		next_call_stop *next, void *context)
+int ptrace_give(struct stopped_call *call, const struct gift *gift, next_call_stop *next)
 {
-	struct giving giving = {.call = call, .next = next, .context = context, .socket = -1};
+	struct giving giving = {.call = call, .next = next, .socket = -1};
+	int fd = gift->fd, number = gift->number;
+	bool close_on_exec = gift->close_on_exec;
 	int error = make_page(&giving);
 	if (error)
 		return error;
-	int given = number < 0 ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
+	bool by_path = number < 0 && !gift->opening_may_wait;
+	int given = by_path ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
 	if (given < 0 && given != -EMFILE && given != -ESRCH)
 		given = give_by_message(&giving, fd, close_on_exec);
 	if (given >= 0 && number >= 0)
