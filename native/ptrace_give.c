@@ -7,6 +7,7 @@
 #include "ptrace_give.h"
 
 #include "kernel.h"
+#include "proc_text.h"
 #include "scope.h"
 #include "target.h"
 
@@ -123,7 +124,21 @@ static socklen_t draw_name(struct sockaddr_un *name_ret)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
-static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
+// The target's own socket, for names are of one network namespace. Linux 5.6
+static int take_socket(const struct giving *giving)
+{
+	char name[32];
+	int process = -1;
+	snprintf(name, sizeof(name), "/proc/%d/status", giving->call->tid);
+	proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"Tgid: %d", &process}, {0}});
+	SCOPED_FD pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	if (pidfd < 0)
+		return -errno;
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, giving->socket, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int send_to(const struct sockaddr_un *name, socklen_t length, int fd, int by)
 {
 	union {
 		struct cmsghdr header;
@@ -142,10 +157,20 @@ static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
 	ancillary.header = (struct cmsghdr){
 		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
+	return sendmsg(by, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int send_to_target(const struct giving *giving, const struct sockaddr_un *name,
+			  socklen_t length, int fd)
+{
 	SCOPED_FD own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (own < 0 || sendmsg(own, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	if (own < 0)
 		return -errno;
-	return 0;
+	int error = send_to(name, length, fd, own);
+	if (error != -ECONNREFUSED)
+		return error;
+	SCOPED_FD its = take_socket(giving);
+	return its < 0 ? its : send_to(name, length, fd, its);
 }
 
 static int put_message(const struct giving *giving)
@@ -198,7 +223,7 @@ static int give_by_message(struct giving *giving, int fd, bool close_on_exec)
 	result = replace(giving, REPLACE_BIND, (uint64_t)giving->socket,
 			 giving->page + AT_ADDRESS, length, 0);
 	if (!is_error(result))
-		result = send_to(&name, length, fd);
+		result = send_to_target(giving, &name, length, fd);
 	if (!is_error(result))
 		result = replace(giving, REPLACE_RECVMSG, (uint64_t)giving->socket,
 				 giving->page + AT_MESSAGE,
@@ -220,6 +245,20 @@ static int move(const struct giving *giving, int given, int number, bool close_o
 	return (int)moved;
 }
 
+// What open(2) may fail with: no program expects that its own refuses a connection.
+static int as_of_open(int error)
+{
+	switch (error) {
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ESRCH:
+		return error;
+	default:
+		return -EACCES;
+	}
+}
+
 int ptrace_give(struct stopped_call *call, const struct gift *gift, next_call_stop *next)
 {
 	struct giving giving = {.call = call, .next = next, .socket = -1};
@@ -227,15 +266,17 @@ int ptrace_give(struct stopped_call *call, const struct gift *gift, next_call_st
 	bool close_on_exec = gift->close_on_exec;
 	int error = make_page(&giving);
 	if (error)
-		return error;
+		return as_of_open(error);
 	bool by_path = number < 0 && !gift->opening_may_wait;
 	int given = by_path ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
 	if (given < 0 && given != -EMFILE && given != -ESRCH)
 		given = give_by_message(&giving, fd, close_on_exec);
-	if (given >= 0 && number >= 0)
-		given = move(&giving, given, number, close_on_exec);
-	if (giving.socket >= 0)
+	// open(2) promises the lowest number that was free: the socket has it.
+	bool to_socket = number < 0 && giving.socket >= 0 && giving.socket < given;
+	if (given >= 0 && (number >= 0 || to_socket))
+		given = move(&giving, given, to_socket ? giving.socket : number, close_on_exec);
+	if (giving.socket >= 0 && given != giving.socket)
 		replace(&giving, REPLACE_CLOSE, (uint64_t)giving.socket, 0, 0, 0);
 	replace(&giving, REPLACE_MUNMAP, giving.page, PAGE_BYTES, 0, 0);
-	return given;
+	return given < 0 ? as_of_open(given) : given;
 }
