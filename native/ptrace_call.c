@@ -132,6 +132,11 @@ int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop 
 
 void stopped_call_continue(struct stopped_call *call)
 {
+	if (call->changed) {
+		size_t first = call->arch == FSC_ARCH_I386 ? offsetof(struct user, regs.rbx)
+							   : offsetof(struct user, regs.rdi);
+		ptrace(PTRACE_POKEUSER, call->tid, first, call->args[0]);
+	}
 	if (!call->replaced)
 		return;
 	struct user_regs_struct again = call->registers;

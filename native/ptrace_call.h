@@ -20,6 +20,7 @@ struct stopped_call {
 	bool entering;    // the call has not begun; else it has just ended
 	bool unfiltered;  // it stands before the kernel's filters
 	bool group_stop;  // a stop of its process came while others were made in its place
+	bool changed;     // args[0] is to be another, when the call begins
 	bool replaced;    // another call was made in its place: what follows is set
 	uint64_t signals; // that the target had blocked
 	struct user_regs_struct registers;
@@ -42,6 +43,13 @@ int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop 
 
 // Lets a call begin as it stands: after others in its place it is made once more.
 void stopped_call_continue(struct stopped_call *call);
+
+// Changes the first argument of a call that will begin.
+static inline void stopped_call_change(struct stopped_call *call, uint64_t value)
+{
+	call->args[0] = value;
+	call->changed = true;
+}
 
 // Calls that are made in a target's place; numbers differ by ABI.
 enum replacement {

@@ -161,6 +161,47 @@ def test_a_descriptor_reaches_a_target_without_proc(
     assert (root / "first").read_text() == "hello"
 
 
+CLONES = r"""
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct stat st;
+	int status;
+	(void)argc;
+	long child = syscall(SYS_clone, strtoul(argv[1], NULL, 0) | SIGCHLD, 0, 0, 0, 0);
+	if (child < 0)
+		return 1;
+	if (child == 0)
+		_exit(lstat("/", &st) == 0 && st.st_uid == 0 && getuid() == 0 ? 7 : 8);
+	if (waitpid((pid_t)child, &status, __WALL) != child)
+		return 2;
+	printf("%d\n", WEXITSTATUS(status));
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("flags", [("-static",), ("-m32", "-static")], ids=["x86-64", "i386"])
+def test_a_child_may_be_cloned_with_any_flag(
+    tmp_path: Path, mode: str, flags: tuple[str, ...]
+) -> None:
+    if not can_compile(tmp_path, *flags):
+        pytest.skip(f"gcc cannot build with {flags} here (Debian package gcc-multilib)")
+    program = compile_c(tmp_path, "clones", CLONES, *flags)
+    untraced, ptrace, vfork = 0x800000, 0x2000, 0x4000
+    for clone in (0, untraced, ptrace, vfork, untraced | ptrace, untraced | vfork):
+        assert fake_output([program, hex(clone)], f"--mode={mode}") == "7\n"
+
+
 ONE_DESCRIPTOR_LEFT = r"""
 #include <errno.h>
 #include <fcntl.h>
