@@ -58,7 +58,7 @@ static int count_filters(int directory, const char *thread)
 
 // Filters are added, never removed, and each thread has its own. Those that all
 // targets have are the supervisor's and ours.
-static bool is_sandboxed(const struct request *request)
+bool attach_is_sandboxed(const struct request *request)
 {
 	char name[32];
 	int own = count_filters(AT_FDCWD, "/proc/self");
@@ -150,6 +150,6 @@ bool attach_by_any(struct request *request, struct outcome *outcome)
 		question = (uint32_t)question;
 	if (request->args[0] != question || request->args[1] != question)
 		return false;
-	outcome_value(outcome, is_sandboxed(request));
+	outcome_value(outcome, attach_is_sandboxed(request));
 	return true;
 }

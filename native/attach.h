@@ -49,4 +49,7 @@ bool attach_by_stat(struct request *request, struct outcome *outcome);
 bool attach_by_flags(struct request *request, struct outcome *outcome);
 bool attach_by_any(struct request *request, struct outcome *outcome);
 
+// Whether a thread of the target's process has a filter beside ours, as far as can be told.
+bool attach_is_sandboxed(const struct request *request);
+
 #endif

@@ -188,7 +188,10 @@ static void stop_alike(int number)
 // Shells look at how a job ended: one that died of ^C ends a script, too.
 static int end_by_signal(const struct front *front, int number)
 {
-	if (front->received >> (number - 1) & 1) {
+	// The same key of the terminal may have ended COMMAND before this process looks.
+	sigset_t pending;
+	bool unread = sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+	if (unread || front->received >> (number - 1) & 1) {
 		struct rlimit none = {0};
 		setrlimit(RLIMIT_CORE, &none);
 		signal(number, SIG_DFL);

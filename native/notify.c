@@ -37,19 +37,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 
 #define WORKERS_MOST 1024 // each waits for one target, at the most
 #define WORKER_STACK ((size_t)1 << 20) // a Python handler's frames included
-// What one request may hold open at a time: two entries, two subjects, a file
-// under /proc.
-#define WORKER_DESCRIPTORS 6
-#define OTHER_DESCRIPTORS 16
 
 struct notifier {
 	struct session *session;
@@ -296,18 +290,6 @@ static void *worker(void *argument)
 	return NULL;
 }
 
-// The limit is the supervisor's own: COMMAND has been started with the user's.
-static int descriptors_allowed(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 64;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	getrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > INT_MAX ? INT_MAX : (int)limit.rlim_cur;
-}
-
 // A buffer that is not zeroed is refused (EINVAL) and an id of 0 unknown (ENOENT) before
 // anything is waited for: whatever else they answer comes from a sandbox.
 int notify_check(int listener)
@@ -340,8 +322,7 @@ int notify_start(struct session *session)
 	notifier.sync_wake_up = ioctl(session->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
 				      SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
 	notifier.watch = session->watch;
-	int most = (descriptors_allowed() - OTHER_DESCRIPTORS) / WORKER_DESCRIPTORS;
-	notifier.workers_most = most < 2 ? 2 : most > WORKERS_MOST ? WORKERS_MOST : most;
+	notifier.workers_most = session_workers_allowed(WORKERS_MOST);
 	for (int i = 0; i < 2; i++) {
 		int error = start_worker(&notifier);
 		if (error)

@@ -9,10 +9,14 @@
 //    intercepts does not stop here. Then every call has to be stopped.
 //  - Seized targets report group stops, and stay in them by PTRACE_LISTEN.
 //  - A target that waits for us has not been reaped by us: its number is not another's. Only
-//    SIGKILL, or another thread's execve(2), ends its wait.
+//    SIGKILL, or another thread's execve(2), ends its wait. The latter gives the leader's
+//    number to the thread that executes, which stops before the new program runs.
+//  - waitpid(2) looks through the targets in the same order each time, not in that of their
+//    stops: whoever stops again quickly enough comes before others, again and again.
 #include "ptrace.h"
 
 #include "answer.h"
+#include "attach.h"
 #include "bpf.h"
 #include "kernel.h"
 #include "ptrace_call.h"
@@ -25,6 +29,7 @@
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -35,7 +40,14 @@
 
 #define OPTIONS                                                                                   \
 	(PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | \
-	 PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE)
+	 PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
+
+#define NEWS_MOST 64
+
+struct news {
+	pid_t tid;
+	int status;
+};
 
 struct tracer {
 	struct session *session;
@@ -46,13 +58,16 @@ struct tracer {
 	struct sock_filter *filter;
 	size_t filter_count;
 	struct pool pool;
-	// While another call is made in a target's place: stop signals that came across.
-	int held_signal;
-	bool held_stop;
+	// Stops and ends that were found together.
+	struct news news[NEWS_MOST];
+	unsigned news_first, news_end;
+	pid_t last; // that had any
 	// For ptrace_start().
 	sem_t started;
 	int error;
 };
+
+static const struct event_source trace_source;
 
 // Targets outlive every function's frame.
 static struct tracer tracer;
@@ -99,18 +114,18 @@ static void on_end(pid_t tid, int status)
 		tell_command(status);
 }
 
-// Resumes the target of a call until its next stop at a call's entry or exit.
-static int next_stop(void *context, pid_t tid)
+// The signals that can be blocked are; what else comes must not take the target elsewhere.
+// SIGSTOP is the process's, so it passes, and SIGCONT may undo it; this thread goes on.
+static int next_stop(struct stopped_call *call)
 {
-	(void)context;
-	ptrace(PTRACE_SYSCALL, tid, NULL, NULL);
+	pid_t tid = call->tid;
+	int deliver = 0;
 	for (;;) {
 		int status;
-		if (waitpid(tid, &status, __WALL) < 0) {
-			if (errno == EINTR)
-				continue;
-			return -ESRCH;
-		}
+		ptrace(PTRACE_SYSCALL, tid, NULL, (long)deliver);
+		while (waitpid(tid, &status, __WALL) < 0)
+			if (errno != EINTR)
+				return -ESRCH;
 		if (!WIFSTOPPED(status)) {
 			on_end(tid, status);
 			return -ESRCH;
@@ -118,70 +133,100 @@ static int next_stop(void *context, pid_t tid)
 		int signal = WSTOPSIG(status), event = status >> 16;
 		if (signal == CALL_STOP)
 			return 0;
-		// The signals that can be blocked are; what else comes has to wait.
-		if (event == PTRACE_EVENT_STOP)
-			tracer.held_stop |= is_stop_signal(signal);
-		else if (event == 0)
-			tracer.held_signal = signal;
-		ptrace(PTRACE_SYSCALL, tid, NULL, NULL);
+		if (event == PTRACE_EVENT_EXEC) {
+			resume(tid, 0);
+			return -ESRCH;
+		}
+		call->group_stop |= event == PTRACE_EVENT_STOP && is_stop_signal(signal);
+		deliver = event == 0 && signal == SIGSTOP ? SIGSTOP : 0;
 	}
 }
 
-static void release_held(pid_t tid)
+// Whether the target still stands where its call stopped it. A stop or end that nobody has
+// heard of yet is another one; on the way to a new program it does not stand at all.
+static bool stands(pid_t tid)
 {
-	int signal = tracer.held_signal;
-	bool stop = tracer.held_stop;
-	tracer.held_signal = 0;
-	tracer.held_stop = false;
-	resume(tid, 0);
-	if (signal)
-		kill(tid, signal); // SIGSTOP: the whole group's
-	if (stop)
-		ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	char name[32], line[256];
+	siginfo_t news = {0};
+	if (waitid(P_PID, (id_t)tid, &news, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+	    news.si_pid != 0)
+		return false;
+	snprintf(name, sizeof(name), "/proc/%d/stat", tid);
+	SCOPED_FD fd = open(name, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	line[size < 0 ? 0 : size] = '\0';
+	const char *behind_name = strrchr(line, ')'); // proc_pid_stat(5)
+	return behind_name && strncmp(behind_name, ") t", 3) == 0;
 }
 
 static bool trace_valid(const struct request *request)
 {
-	return !atomic_load(&request->stopped->gone);
+	return !atomic_load(&request->stopped->gone) && stands(request->tid);
+}
+
+// Its filters would judge the calls that are made in its place, and may kill.
+static bool has_own_filters(const struct request *request)
+{
+	return atomic_load(&request->session->page->sandboxes) > 0 && attach_is_sandboxed(request);
+}
+
+static int give(const struct request *request, const struct gift *gift)
+{
+	struct stopped_call *call = request->stopped;
+	if (atomic_load(&call->gone))
+		return -ESRCH;
+	int given = ptrace_give(call, gift, next_stop);
+	if (given == -ESRCH)
+		atomic_store(&call->gone, true);
+	return given;
 }
 
 static int trace_give(const struct request *request, int fd, int number, bool close_on_exec)
 {
+	const struct gift gift = {.fd = fd, .number = number, .close_on_exec = close_on_exec};
+	if (has_own_filters(request))
+		return -EACCES;
 	if (!pthread_equal(pthread_self(), tracer.thread))
-		return pool_give(&tracer.pool, request, fd, number, close_on_exec);
-	if (atomic_load(&request->stopped->gone))
-		return -ESRCH;
-	int given =
-		ptrace_give(request->stopped, fd, number, close_on_exec, next_stop, NULL);
-	if (given == -ESRCH)
-		atomic_store(&request->stopped->gone, true);
-	return given;
+		return pool_give(&tracer.pool, request, &gift);
+	return give(request, &gift);
 }
 
-static void end_call(struct stopped_call *call, int64_t result)
+// What a program is given to attach: it has lent its buffer (attach.h).
+static bool trace_send_descriptor(const struct request *request, int fd)
 {
-	bool judged = !atomic_load(&tracer.session->every_call);
-	if (!judged && !call->replaced && stopped_call_neutralise(call, next_stop, NULL) != 0)
-		return;
-	stopped_call_skip(call, result);
+	struct stopped_call *call = request->stopped;
+	int buffer = request->row->buffer;
+	if (buffer < 0 || atomic_load(&call->gone) || has_own_filters(request))
+		return false;
+	int given = ptrace_give_lent(call, fd, request->args[buffer], next_stop);
+	if (given == -ESRCH)
+		atomic_store(&call->gone, true);
+	if (given < 0)
+		return false;
+	const struct outcome outcome = {.kind = OUTCOME_VALUE, .value = given};
+	trace_source.send(request, &outcome);
+	return true;
 }
 
 static void trace_send(const struct request *request, const struct outcome *outcome)
 {
 	struct stopped_call *call = request->stopped;
-	if (atomic_load(&call->gone))
+	if (atomic_load(&call->gone) || !notification_valid(request))
 		return;
+	int64_t result = outcome->kind == OUTCOME_ERRNO ? -outcome->value : outcome->value;
 	if (outcome->kind == OUTCOME_CONTINUE)
 		stopped_call_continue(call);
-	else
-		end_call(call,
-			 outcome->kind == OUTCOME_ERRNO ? -outcome->value : outcome->value);
-	release_held(call->tid);
+	else if (stopped_call_skip(call, result, next_stop) != 0)
+		return;
+	resume(call->tid, 0);
+	if (call->group_stop) // if it still is one
+		ptrace(PTRACE_INTERRUPT, call->tid, NULL, NULL);
 }
 
 static const struct event_source trace_source = {
 	.valid = trace_valid,
 	.give = trace_give,
+	.send_descriptor = trace_send_descriptor,
 	.send = trace_send,
 };
 
@@ -199,9 +244,18 @@ static void on_call(struct stopped_call *call)
 	};
 	memcpy(request.args, call->args, sizeof(request.args));
 	atomic_fetch_add(&session->stops, 1);
-	if (request_might_block(&request) && pool_submit(&tracer.pool, &request, call))
+	bool look = request.row && request.row->operation == OP_STAT;
+	enum pool_taken taken = request_might_block(&request)
+					? pool_submit(&tracer.pool, &request, call, !look)
+					: POOL_NONE;
+	if (taken == POOL_TAKEN)
 		return;
-	dispatch(&request, &outcome);
+	// With every thread waiting for some file, a server among the targets must still be
+	// heard: looking can be left to the kernel.
+	if (taken == POOL_FULL)
+		outcome_continue(&outcome);
+	else
+		dispatch(&request, &outcome);
 	answer_copy_out(&request, &outcome);
 	answer(&request, &outcome);
 }
@@ -210,9 +264,9 @@ static void on_seccomp(pid_t tid)
 {
 	struct stopped_call call;
 	// Where every call stops, its entry has been seen to already.
-	if (atomic_load(&tracer.session->every_call) || stopped_call_read(tid, true, &call) != 0)
+	if (atomic_load(&tracer.session->every_call))
 		resume(tid, 0);
-	else
+	else if (stopped_call_read(tid, true, &call) == 0)
 		on_call(&call);
 }
 
@@ -227,7 +281,10 @@ static uint32_t filter_says(const struct stopped_call *call)
 static void on_call_stop(pid_t tid)
 {
 	struct stopped_call call;
-	if (stopped_call_read(tid, false, &call) != 0 || !call.entering) {
+	int error = stopped_call_read(tid, false, &call);
+	if (error == -ESRCH)
+		return;
+	if (error || !call.entering) {
 		resume(tid, 0);
 		return;
 	}
@@ -238,12 +295,13 @@ static void on_call_stop(pid_t tid)
 		on_call(&call);
 		return;
 	case SECCOMP_RET_ERRNO:
-		end_call(&call, -(int64_t)(action & SECCOMP_RET_DATA));
-		release_held(tid);
-		return;
+		if (stopped_call_skip(&call, -(int64_t)(action & SECCOMP_RET_DATA), next_stop) != 0)
+			return;
+		break;
 	default:
-		resume(tid, 0);
+		break;
 	}
+	resume(tid, 0);
 }
 
 static void on_status(pid_t tid, int status)
@@ -276,16 +334,47 @@ static void on_status(pid_t tid, int status)
 static void on_job(struct job *job)
 {
 	if (!job->done) {
-		pool_given(&tracer.pool, job,
-			   trace_give(&job->request, job->fd, job->number, job->close_on_exec));
+		job->gift.opening_may_wait = true;
+		pool_given(&tracer.pool, job, give(&job->request, &job->gift));
 		return;
 	}
 	answer(&job->request, &job->outcome);
 	pool_finish(&tracer.pool, job);
 }
 
+// Looks for a stop or an end. Returns waitpid(2)'s result.
+static pid_t hear(int options)
+{
+	struct news *news = &tracer.news[tracer.news_end];
+	pid_t tid = waitpid(-1, &news->status, __WALL | options);
+	news->tid = tid;
+	tracer.news_end += tid > 0;
+	return tid;
+}
+
+// Where several targets have news, all of them are heard before any is resumed. One that is
+// alone saves the further question.
+static void hear_others(void)
+{
+	pid_t first = tracer.news[0].tid;
+	bool alone = first == tracer.last;
+	tracer.last = first;
+	while (!alone && tracer.news_end < NEWS_MOST && hear(WNOHANG) > 0)
+		;
+}
+
+static bool take_news(struct news *news_ret)
+{
+	if (tracer.news_first == tracer.news_end)
+		return false;
+	*news_ret = tracer.news[tracer.news_first++];
+	if (tracer.news_first == tracer.news_end)
+		tracer.news_first = tracer.news_end = 0;
+	return true;
+}
+
 // Waits for a target to stop or end, or a job. Returns false when the last target has gone.
-static bool wait_event(pid_t *tid_ret, int *status_ret, struct job **job_ret)
+static bool wait_event(struct news *news_ret, struct job **job_ret)
 {
 	sigset_t both;
 	sigemptyset(&both);
@@ -294,15 +383,14 @@ static bool wait_event(pid_t *tid_ret, int *status_ret, struct job **job_ret)
 	for (;;) {
 		bool busy = pool_busy(&tracer.pool);
 		*job_ret = busy ? pool_take(&tracer.pool) : NULL;
-		if (*job_ret)
+		if (*job_ret || take_news(news_ret))
 			return true;
-		*tid_ret = waitpid(-1, status_ret, __WALL | (busy ? WNOHANG : 0));
-		if (*tid_ret > 0)
-			return true;
-		if (*tid_ret < 0 && errno == ECHILD)
+		pid_t tid = hear(busy ? WNOHANG : 0);
+		if (tid > 0)
+			hear_others();
+		else if (tid < 0 && errno == ECHILD)
 			return false;
-		// Both are blocked, so that what came before the question stays pending.
-		if (busy)
+		else if (busy) // both are blocked, so that what came before the question stays
 			sigwaitinfo(&both, NULL);
 	}
 }
@@ -310,8 +398,7 @@ static bool wait_event(pid_t *tid_ret, int *status_ret, struct job **job_ret)
 static void *trace(void *argument)
 {
 	pid_t child = *(pid_t *)argument;
-	pid_t tid;
-	int status;
+	struct news news;
 	struct job *job;
 	pool_init(&tracer.pool);
 	tracer.thread = pthread_self();
@@ -321,11 +408,11 @@ static void *trace(void *argument)
 	if (seized && atomic_load(&tracer.session->every_call))
 		ptrace(PTRACE_INTERRUPT, child, NULL, NULL);
 	sem_post(&tracer.started);
-	while (seized && wait_event(&tid, &status, &job)) {
+	while (seized && wait_event(&news, &job)) {
 		if (job)
 			on_job(job);
 		else
-			on_status(tid, status);
+			on_status(news.tid, news.status);
 	}
 	close(tracer.changes);
 	return NULL;

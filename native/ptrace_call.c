@@ -4,6 +4,8 @@
 //  - At the stop of a seccomp filter, and at a call's entry, the call's number is in
 //    orig_rax. A tracer that makes it -1 skips the call, which then returns what is in
 //    rax (seccomp(2), SECCOMP_RET_TRACE).
+//  - At a call's entry the filters are still to come, and judge the -1, too: those that allow
+//    what they list refuse it, or kill. So there a harmless call is made in its place.
 //  - Whether a call is i386's does not follow from the code segment: int $0x80 makes one
 //    from 64-bit code. The kernel tells by PTRACE_GET_SYSCALL_INFO (Linux 5.3).
 //  - All three instructions that make calls have two bytes; behind sysenter the kernel
@@ -92,6 +94,10 @@ int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret
 	}
 	call_ret->arch = info.arch;
 	call_ret->ip = info.instruction_pointer;
+	// Another thread that executes takes the leader's number, and the stop is not ours.
+	if (info.op == PTRACE_SYSCALL_INFO_NONE)
+		return -ESRCH;
+	call_ret->unfiltered = info.op == PTRACE_SYSCALL_INFO_ENTRY;
 	call_ret->entering = info.op == PTRACE_SYSCALL_INFO_ENTRY ||
 			     info.op == PTRACE_SYSCALL_INFO_SECCOMP;
 	_Static_assert(offsetof(struct __ptrace_syscall_info, entry) ==
@@ -109,32 +115,7 @@ static void restore_signals(const struct stopped_call *call)
 	ptrace(PTRACE_SETSIGMASK, call->tid, (void *)sizeof(call->signals), &call->signals);
 }
 
-void stopped_call_skip(struct stopped_call *call, int64_t result)
-{
-	if (!call->replaced) {
-		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.orig_rax), -1L);
-		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.rax), result);
-		return;
-	}
-	call->registers.orig_rax = UINT64_MAX;
-	call->registers.rax = (uint64_t)result;
-	ptrace(PTRACE_SETREGS, call->tid, NULL, &call->registers);
-	restore_signals(call);
-}
-
-void stopped_call_continue(struct stopped_call *call)
-{
-	if (!call->replaced)
-		return;
-	struct user_regs_struct again = call->registers;
-	again.rip -= INSTRUCTION;
-	again.rax = again.orig_rax;
-	again.orig_rax = UINT64_MAX;
-	ptrace(PTRACE_SETREGS, call->tid, NULL, &again);
-	restore_signals(call);
-}
-
-int stopped_call_neutralise(struct stopped_call *call, next_call_stop *next, void *context)
+static int make_without_effect(struct stopped_call *call, next_call_stop *next)
 {
 	const uint64_t nothing[6] = {UINT64_MAX, UINT64_MAX, UINT64_MAX,
 				     UINT64_MAX, UINT64_MAX, UINT64_MAX};
@@ -146,7 +127,40 @@ int stopped_call_neutralise(struct stopped_call *call, next_call_stop *next, voi
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
 		return -errno;
 	call->replaced = true;
-	return next(context, call->tid);
+	return next(call);
+}
+
+int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop *next)
+{
+	if (!call->replaced && !call->unfiltered) {
+		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.orig_rax), -1L);
+		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.rax), result);
+		return 0;
+	}
+	if (!call->replaced && make_without_effect(call, next) == -ESRCH)
+		return -ESRCH;
+	call->registers.orig_rax = UINT64_MAX;
+	call->registers.rax = (uint64_t)result;
+	ptrace(PTRACE_SETREGS, call->tid, NULL, &call->registers);
+	restore_signals(call);
+	return 0;
+}
+
+void stopped_call_continue(struct stopped_call *call)
+{
+	if (call->changed) {
+		size_t first = call->arch == FSC_ARCH_I386 ? offsetof(struct user, regs.rbx)
+							   : offsetof(struct user, regs.rdi);
+		ptrace(PTRACE_POKEUSER, call->tid, first, call->args[0]);
+	}
+	if (!call->replaced)
+		return;
+	struct user_regs_struct again = call->registers;
+	again.rip -= INSTRUCTION;
+	again.rax = again.orig_rax;
+	again.orig_rax = UINT64_MAX;
+	ptrace(PTRACE_SETREGS, call->tid, NULL, &again);
+	restore_signals(call);
 }
 
 static int begin_replacing(struct stopped_call *call)
@@ -163,7 +177,7 @@ static int begin_replacing(struct stopped_call *call)
 }
 
 int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
-			     const uint64_t args[static 6], next_call_stop *next, void *context)
+			     const uint64_t args[static 6], next_call_stop *next)
 {
 	bool first = !call->replaced;
 	int error = first ? begin_replacing(call) : 0;
@@ -184,9 +198,9 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
 		return -errno;
 	call->replaced = true;
-	error = first ? 0 : next(context, call->tid);
+	error = first ? 0 : next(call);
 	if (!error)
-		error = next(context, call->tid);
+		error = next(call);
 	if (error)
 		return error;
 	errno = 0;

@@ -18,6 +18,9 @@ struct stopped_call {
 	uint64_t ip;
 	uint64_t args[6];
 	bool entering;    // the call has not begun; else it has just ended
+	bool unfiltered;  // it stands before the kernel's filters
+	bool group_stop;  // a stop of its process came while others were made in its place
+	bool changed;     // args[0] is to be another, when the call begins
 	bool replaced;    // another call was made in its place: what follows is set
 	bool masked;      // all its signals are blocked
 	uint64_t signals; // that were so by itself
@@ -25,26 +28,30 @@ struct stopped_call {
 	atomic_bool gone; // the target does not wait here any more
 };
 
-// Resumes a stopped target and waits for its next stop at a call's entry or exit. Returns
+// Resumes the target of a call and waits for its next stop at a call's entry or exit. Returns
 // 0, or -ESRCH if it has gone.
-typedef int next_call_stop(void *context, pid_t tid);
+typedef int next_call_stop(struct stopped_call *call);
 
-// What the target is at. Returns 0 or -errno: -ESRCH where it has been killed. Without
+// What the target is at. Returns 0 or -errno: -ESRCH where it has been killed, or is not at a
+// call any more. Without
 // PTRACE_GET_SYSCALL_INFO (before Linux 5.3) entry and exit cannot be told apart, and
 // -ENOSYS is returned unless the stop is known to be an entry.
 int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret);
 
-// Makes the call return without being executed, at its entry.
-void stopped_call_skip(struct stopped_call *call, int64_t result);
-
-// Makes the call, at its entry, end without having done anything: it is made with arguments
-// that nothing can come of. Where the kernel has not run the filters yet, a call that is
-// skipped (-1) would be judged by those of others, which refuse what they do not know.
-// Returns 0, or -ESRCH where the target has gone.
-int stopped_call_neutralise(struct stopped_call *call, next_call_stop *next, void *context);
+// Makes the call return without being executed, at its entry. One that the kernel's filters
+// have not judged yet is made, with arguments that nothing can come of: were it skipped, they
+// would judge a number (-1) that some refuse. Returns 0, or -ESRCH where the target has gone.
+int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop *next);
 
 // Lets a call begin as it stands: after others in its place it is made once more.
 void stopped_call_continue(struct stopped_call *call);
+
+// Changes the first argument of a call that will begin.
+static inline void stopped_call_change(struct stopped_call *call, uint64_t value)
+{
+	call->args[0] = value;
+	call->changed = true;
+}
 
 // Calls that are made in a target's place; numbers differ by ABI.
 enum replacement {
@@ -62,6 +69,6 @@ enum replacement {
 // blocked from the first on until stopped_call_skip() or stopped_call_continue(). Returns
 // what the call did: a value or a negative errno; -ESRCH where the target has gone.
 int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
-			     const uint64_t args[static 6], next_call_stop *next, void *context);
+			     const uint64_t args[static 6], next_call_stop *next);
 
 #endif

@@ -7,6 +7,7 @@
 #include "ptrace_give.h"
 
 #include "kernel.h"
+#include "proc_text.h"
 #include "scope.h"
 #include "target.h"
 
@@ -38,7 +39,6 @@ struct narrow_message {
 struct giving {
 	struct stopped_call *call;
 	next_call_stop *next;
-	void *context;
 	uint64_t page; // in the target, 0: none yet
 	int socket;    // of the target, -1: none
 };
@@ -47,7 +47,7 @@ static int64_t replace(const struct giving *giving, enum replacement what, uint6
 		       uint64_t c, uint64_t d)
 {
 	const uint64_t args[6] = {a, b, c, d, UINT64_MAX, 0}; // the fifth is mmap's descriptor
-	return stopped_call_replace(giving->call, what, args, giving->next, giving->context);
+	return stopped_call_replace(giving->call, what, args, giving->next);
 }
 
 static int put(const struct giving *giving, size_t at, const void *bytes, size_t size)
@@ -70,35 +70,45 @@ static int make_page(struct giving *giving)
 	return 0;
 }
 
-static bool is_same_file(const struct giving *giving, int number, int fd)
+// Below another /proc another process may have our number, and opening what it has there may
+// wait for ever.
+static bool has_our_proc(pid_t tid)
 {
-	char name[48];
-	struct stat given, own;
-	snprintf(name, sizeof(name), "/proc/%d/fd/%d", giving->call->tid, number);
-	return stat(name, &given) == 0 && fstat(fd, &own) == 0 && given.st_dev == own.st_dev &&
-	       given.st_ino == own.st_ino;
+	char name[32];
+	struct stat its, own;
+	snprintf(name, sizeof(name), "/proc/%d/root/proc", tid);
+	return stat(name, &its) == 0 && stat("/proc", &own) == 0 && its.st_dev == own.st_dev &&
+	       its.st_ino == own.st_ino;
 }
 
-// Below the target's /proc another process may have our number.
-static int give_by_path(const struct giving *giving, int fd, bool close_on_exec)
+static int open_in_target(struct stopped_call *call, int fd, uint64_t at, bool close_on_exec,
+			  next_call_stop *next)
 {
-	char path[48];
+	char path[PTRACE_GIVE_LENT];
 	int flags = fcntl(fd, F_GETFL);
 	int length = snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
 	if (flags < 0)
 		return -errno;
-	int error = put(giving, AT_ADDRESS, path, (size_t)length + 1);
+	if (!has_our_proc(call->tid))
+		return -ENOENT;
+	int error = target_write(call->tid, at, path, (size_t)length + 1);
 	if (error)
 		return error;
 	flags = (flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_TMPFILE)) | O_NOCTTY |
 		(close_on_exec ? O_CLOEXEC : 0);
-	int64_t number = replace(giving, REPLACE_OPENAT, (uint64_t)AT_FDCWD,
-				 giving->page + AT_ADDRESS, (uint64_t)flags, 0);
-	if (!is_error(number) && !is_same_file(giving, (int)number, fd)) {
-		replace(giving, REPLACE_CLOSE, (uint64_t)number, 0, 0, 0);
-		return -ENOENT;
-	}
-	return (int)number;
+	const uint64_t args[6] = {(uint64_t)AT_FDCWD, at, (uint64_t)flags};
+	return (int)stopped_call_replace(call, REPLACE_OPENAT, args, next);
+}
+
+static int give_by_path(const struct giving *giving, int fd, bool close_on_exec)
+{
+	return open_in_target(giving->call, fd, giving->page + AT_ADDRESS, close_on_exec,
+			      giving->next);
+}
+
+int ptrace_give_lent(struct stopped_call *call, int fd, uint64_t lent, next_call_stop *next)
+{
+	return open_in_target(call, fd, lent, true, next);
 }
 
 // An abstract name (unix(7)) of the target's socket, which nobody can guess.
@@ -114,7 +124,21 @@ static socklen_t draw_name(struct sockaddr_un *name_ret)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
-static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
+// The target's own socket, for names are of one network namespace. Linux 5.6
+static int take_socket(const struct giving *giving)
+{
+	char name[32];
+	int process = -1;
+	snprintf(name, sizeof(name), "/proc/%d/status", giving->call->tid);
+	proc_text_read(AT_FDCWD, name, (struct proc_field[]){{"Tgid: %d", &process}, {0}});
+	SCOPED_FD pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	if (pidfd < 0)
+		return -errno;
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, giving->socket, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int send_to(const struct sockaddr_un *name, socklen_t length, int fd, int by)
 {
 	union {
 		struct cmsghdr header;
@@ -133,15 +157,28 @@ static int send_to(const struct sockaddr_un *name, socklen_t length, int fd)
 	ancillary.header = (struct cmsghdr){
 		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
+	return sendmsg(by, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int send_to_target(const struct giving *giving, const struct sockaddr_un *name,
+			  socklen_t length, int fd)
+{
 	SCOPED_FD own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (own < 0 || sendmsg(own, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	if (own < 0)
 		return -errno;
-	return 0;
+	int error = send_to(name, length, fd, own);
+	if (error != -ECONNREFUSED)
+		return error;
+	SCOPED_FD its = take_socket(giving);
+	return its < 0 ? its : send_to(name, length, fd, its);
 }
 
 static int put_message(const struct giving *giving)
 {
+	// Stays there if the target may have no more descriptors: the message arrives without.
+	const int none = -EMFILE;
 	uint64_t page = giving->page;
+	int error;
 	if (giving->call->arch == FSC_ARCH_I386) {
 		const uint32_t vector[2] = {(uint32_t)page + AT_BYTE, 1};
 		const struct narrow_message message = {
@@ -150,9 +187,14 @@ static int put_message(const struct giving *giving)
 			.ancillary = (uint32_t)page + AT_ANCILLARY,
 			.ancillary_length = 64,
 		};
-		int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+		error = put(giving, AT_ANCILLARY + 12, &none, sizeof(none));
+		if (!error)
+			error = put(giving, AT_VECTOR, vector, sizeof(vector));
 		return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
 	}
+	error = put(giving, AT_ANCILLARY + 16, &none, sizeof(none));
+	if (error)
+		return error;
 	const uint64_t vector[2] = {page + AT_BYTE, 1};
 	const struct msghdr message = {
 		.msg_iov = (struct iovec *)(page + AT_VECTOR),
@@ -160,7 +202,7 @@ static int put_message(const struct giving *giving)
 		.msg_control = (void *)(page + AT_ANCILLARY),
 		.msg_controllen = 64,
 	};
-	int error = put(giving, AT_VECTOR, vector, sizeof(vector));
+	error = put(giving, AT_VECTOR, vector, sizeof(vector));
 	return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
 }
 
@@ -181,7 +223,7 @@ static int give_by_message(struct giving *giving, int fd, bool close_on_exec)
 	result = replace(giving, REPLACE_BIND, (uint64_t)giving->socket,
 			 giving->page + AT_ADDRESS, length, 0);
 	if (!is_error(result))
-		result = send_to(&name, length, fd);
+		result = send_to_target(giving, &name, length, fd);
 	if (!is_error(result))
 		result = replace(giving, REPLACE_RECVMSG, (uint64_t)giving->socket,
 				 giving->page + AT_MESSAGE,
@@ -203,20 +245,38 @@ static int move(const struct giving *giving, int given, int number, bool close_o
 	return (int)moved;
 }
 
-int ptrace_give(struct stopped_call *call, int fd, int number, bool close_on_exec,
-		next_call_stop *next, void *context)
+// What open(2) may fail with: no program expects that its own refuses a connection.
+static int as_of_open(int error)
 {
-	struct giving giving = {.call = call, .next = next, .context = context, .socket = -1};
+	switch (error) {
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ESRCH:
+		return error;
+	default:
+		return -EACCES;
+	}
+}
+
+int ptrace_give(struct stopped_call *call, const struct gift *gift, next_call_stop *next)
+{
+	struct giving giving = {.call = call, .next = next, .socket = -1};
+	int fd = gift->fd, number = gift->number;
+	bool close_on_exec = gift->close_on_exec;
 	int error = make_page(&giving);
 	if (error)
-		return error;
-	int given = number < 0 ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
+		return as_of_open(error);
+	bool by_path = number < 0 && !gift->opening_may_wait;
+	int given = by_path ? give_by_path(&giving, fd, close_on_exec) : -ENOENT;
 	if (given < 0 && given != -EMFILE && given != -ESRCH)
 		given = give_by_message(&giving, fd, close_on_exec);
-	if (given >= 0 && number >= 0)
-		given = move(&giving, given, number, close_on_exec);
-	if (giving.socket >= 0)
+	// open(2) promises the lowest number that was free: the socket has it.
+	bool to_socket = number < 0 && giving.socket >= 0 && giving.socket < given;
+	if (given >= 0 && (number >= 0 || to_socket))
+		given = move(&giving, given, to_socket ? giving.socket : number, close_on_exec);
+	if (giving.socket >= 0 && given != giving.socket)
 		replace(&giving, REPLACE_CLOSE, (uint64_t)giving.socket, 0, 0, 0);
 	replace(&giving, REPLACE_MUNMAP, giving.page, PAGE_BYTES, 0, 0);
-	return given;
+	return given < 0 ? as_of_open(given) : given;
 }

@@ -20,6 +20,7 @@ void pool_init(struct pool *pool)
 	pthread_cond_init(&pool->come, NULL);
 	pthread_cond_init(&pool->given, NULL);
 	pool->last = &pool->first;
+	pool->workers_most = session_workers_allowed(WORKERS_MOST);
 }
 
 // With the lock held.
@@ -54,6 +55,7 @@ static void *work(void *argument)
 		answer_copy_out(&job->request, &job->outcome);
 		pthread_mutex_lock(&pool->lock);
 		job->done = true;
+		pool->outstanding--;
 		tell(pool, job);
 	}
 	return NULL;
@@ -71,36 +73,47 @@ static bool start_worker(struct pool *pool)
 	return started;
 }
 
-bool pool_submit(struct pool *pool, const struct request *request,
-		 const struct stopped_call *call)
+// With the lock held. Each job that waits has a thread of its own as long as there may be
+// more: one may wait for what another's target serves.
+static enum pool_taken find_worker(struct pool *pool)
+{
+	int waiting = 1;
+	for (struct job *one = pool->first; one; one = one->next)
+		waiting++;
+	if (pool->idle < waiting && pool->workers < pool->workers_most)
+		pool->workers += start_worker(pool);
+	if (pool->workers == 0)
+		return POOL_NONE;
+	// Those that have just been started are on their way to be idle.
+	return pool->outstanding < pool->workers ? POOL_TAKEN : POOL_FULL;
+}
+
+enum pool_taken pool_submit(struct pool *pool, const struct request *request,
+			    const struct stopped_call *call, bool may_wait)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	if (!job)
-		return false;
+		return POOL_NONE;
 	job->request = *request;
 	job->call = *call;
 	job->request.stopped = &job->call;
 	pthread_mutex_lock(&pool->lock);
-	// Each job that waits has a thread of its own as long as there may be more: one may
-	// wait for what another's target serves.
-	int waiting = 1;
-	for (struct job *one = pool->first; one; one = one->next)
-		waiting++;
-	if (pool->idle < waiting && pool->workers < WORKERS_MOST)
-		pool->workers += start_worker(pool);
-	bool taken = pool->workers > 0;
-	if (taken) {
+	enum pool_taken taken = find_worker(pool);
+	if (taken == POOL_FULL && may_wait)
+		taken = POOL_TAKEN;
+	if (taken == POOL_TAKEN) {
+		pool->outstanding++;
 		*pool->last = job;
 		pool->last = &job->next;
 		pthread_cond_signal(&pool->come);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (taken) {
-		job->outstanding = pool->jobs;
-		pool->jobs = job;
-	} else {
+	if (taken != POOL_TAKEN) {
 		free(job);
+		return taken;
 	}
+	job->outstanding = pool->jobs;
+	pool->jobs = job;
 	return taken;
 }
 
@@ -139,15 +152,12 @@ void pool_forget(struct pool *pool, pid_t tid)
 			atomic_store(&job->call.gone, true);
 }
 
-int pool_give(struct pool *pool, const struct request *request, int fd, int number,
-	      bool close_on_exec)
+int pool_give(struct pool *pool, const struct request *request, const struct gift *gift)
 {
 	struct job *job =
 		(struct job *)((char *)request->stopped - offsetof(struct job, call));
 	pthread_mutex_lock(&pool->lock);
-	job->fd = fd;
-	job->number = number;
-	job->close_on_exec = close_on_exec;
+	job->gift = *gift;
 	job->given = false;
 	tell(pool, job);
 	while (!job->given)

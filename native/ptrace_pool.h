@@ -6,6 +6,7 @@
 #define FSC_PTRACE_POOL_H
 
 #include "ptrace_call.h"
+#include "ptrace_give.h"
 #include "request.h"
 
 #include <pthread.h>
@@ -15,8 +16,7 @@ struct job {
 	struct stopped_call call;
 	struct outcome outcome;
 	bool done; // the outcome stands; else a descriptor is to be given:
-	int fd, number;
-	bool close_on_exec;
+	struct gift gift;
 	bool given;
 	int result;
 	struct job *next;        // to be handled, or to be told
@@ -29,7 +29,8 @@ struct pool {
 	pthread_cond_t given; // descriptors
 	struct job *first, **last;
 	struct job *told; // to the tracing thread
-	int workers, idle;
+	int workers, idle, workers_most;
+	int outstanding; // jobs that are not done
 	pid_t tracer; // the tracing thread
 	// For the tracing thread alone.
 	struct job *jobs;
@@ -46,9 +47,15 @@ static inline bool pool_busy(const struct pool *pool)
 	return pool->jobs != NULL;
 }
 
-// Hands a request over. Returns false where there is no thread, nor memory, for it.
-bool pool_submit(struct pool *pool, const struct request *request,
-		 const struct stopped_call *call);
+enum pool_taken {
+	POOL_TAKEN,
+	POOL_FULL, // every thread that there may be has its job
+	POOL_NONE, // no thread, or no memory
+};
+
+// Hands a request over: to a thread that is free for it or, if it may wait, to any.
+enum pool_taken pool_submit(struct pool *pool, const struct request *request,
+			    const struct stopped_call *call, bool may_wait);
 
 // A job that has been handled or wants a descriptor for its target, or NULL.
 struct job *pool_take(struct pool *pool);
@@ -63,7 +70,6 @@ void pool_finish(struct pool *pool, struct job *job);
 void pool_forget(struct pool *pool, pid_t tid);
 
 // Gives the target of a request a descriptor, from the thread that handles it.
-int pool_give(struct pool *pool, const struct request *request, int fd, int number,
-	      bool close_on_exec);
+int pool_give(struct pool *pool, const struct request *request, const struct gift *gift);
 
 #endif

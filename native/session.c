@@ -379,3 +379,26 @@ void session_detach_errors(void)
 {
 	dup2(0, 2);
 }
+
+// What one request may hold open at a time: two entries, two subjects, a file
+// under /proc.
+#define WORKER_DESCRIPTORS 6
+#define OTHER_DESCRIPTORS 16
+
+// The limit is the supervisor's own: COMMAND has been started with the user's.
+static int descriptors_allowed(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 64;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur > INT_MAX ? INT_MAX : (int)limit.rlim_cur;
+}
+
+int session_workers_allowed(int most)
+{
+	int allowed = (descriptors_allowed() - OTHER_DESCRIPTORS) / WORKER_DESCRIPTORS;
+	return allowed < 2 ? 2 : allowed > most ? most : allowed;
+}

@@ -148,6 +148,9 @@ void session_publish(struct session *session, uint64_t pass, bool unknown_is_rea
 // Returns 0 or -errno.
 int session_detach(struct session *session, int keep);
 
+// How many requests may be handled at a time, at the most, for the descriptors that they hold.
+int session_workers_allowed(int most);
+
 // Lets go of standard error too, once nothing can fail any more that the user
 // must be told of by way of it.
 void session_detach_errors(void);

@@ -1,4 +1,4 @@
-"""Filters and tracers of the program's own: seccomp(2), ptrace(2).  prctl(2) is in
+"""Filters and tracers: seccomp(2), ptrace(2), clone(2) without the tracer.  prctl(2) is in
 :mod:`.capabilities`."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fakeroot_sc.syscalls.row import Masked, Syscall
 
 SECCOMP_SET_MODE_FILTER = 1
+CLONE_UNTRACED = 0x0080_0000
 PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE = 0, 16, 0x4206
 
 
@@ -35,4 +36,15 @@ def rows() -> Iterator[Syscall]:
         x32_own=521,
         i386=26,
         reason="goes to the kernel; under --mode ptrace, where it cannot work, a message says so",
+    )
+    yield Syscall(
+        name="clone",
+        family="sandboxes",
+        operation="untraced",
+        arguments=("clone_flags",),
+        traps=(Masked("clone_flags", CLONE_UNTRACED, CLONE_UNTRACED),),
+        x86_64=56,
+        i386=120,
+        reason="goes to the kernel; under --mode ptrace without CLONE_UNTRACED, since nobody"
+        " would answer the child's calls",
     )
