@@ -51,7 +51,6 @@ OTHER = {
     "pipe2": (293, 331),
     "socketpair": (53, 360),
     "socket": (41, 359),
-    "linkat": (265, 303),
     "fcntl": (72, 221),
     "io_uring_setup": (425, 425),
     "name_to_handle_at": (303, 341),

@@ -88,6 +88,7 @@ enum kind {
 	CALL(unlinkat, "unlinkat", SYS_unlinkat, 3, RESULT)                                       \
 	CALL(rename, "rename", SYS_rename, 2, RESULT)                                             \
 	CALL(renameat, "renameat", SYS_renameat, 4, RESULT)                                       \
+	CALL(linkat, "linkat", SYS_linkat, 5, RESULT)                                             \
 	CALL(renameat2, "renameat2", SYS_renameat2, 5, RESULT)                                    \
 	CALL(access, "access", SYS_access, 2, RESULT)                                             \
 	CALL(faccessat, "faccessat", SYS_faccessat, 3, RESULT)
