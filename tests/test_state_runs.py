@@ -465,6 +465,13 @@ def test_a_file_that_cannot_be_written_to_is_refused(kept: Path) -> None:
     assert "is a directory" in refusal("-p", ".", cwd=kept)
 
 
+def test_the_memory_is_as_open_to_others_as_the_file(kept: Path) -> None:
+    for mode in (0o664, 0o600):
+        (kept / "s").chmod(mode)
+        good("-p", "s", script="true", cwd=kept)
+        assert stat.S_IMODE((kept / "s-live").stat().st_mode) == mode
+
+
 def test_a_damaged_memory_is_refused(kept: Path) -> None:
     live = kept / "s-live"
     live.write_bytes(b"some other file")
