@@ -11,6 +11,8 @@ from pathlib import Path
 FAKEROOT_SC = str(Path(sys.executable).parent / "fakeroot-sc")
 """The command (sys.executable is not resolved: it may be a link out of the venv)."""
 
+STATE_TOOL = str(Path(sys.executable).parent / "fakeroot-sc-state")
+
 OPTIONS: list[str] = []
 """What FAKEROOT_SC adds to its arguments; to be given where it is started in other ways."""
 

@@ -18,6 +18,7 @@ import pytest
 from commands import FAKEROOT_SC, PATIENCE, bare, need
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from installed import STATE_TOOL as STATE
 
 from fakeroot_sc import FileIdentity, State, StateError
 from fakeroot_sc.state import formats
@@ -27,7 +28,6 @@ from fakeroot_sc.state.formats.listed import Listed
 from fakeroot_sc.state.tree import Entry
 
 TEXTS = ("mtree", "json", "makedevs", "squashfs-pseudo", "tmpfiles")
-STATE = str(Path(FAKEROOT_SC).with_name("fakeroot-sc-state"))
 
 BYTES = st.sampled_from([*(b"%c" % each for each in b"ab \n\\\"'#%*[-=\xff\t\x01~:,"), b"\xc3\xa9"])
 NAMES = st.lists(BYTES, min_size=1, max_size=6).map(b"".join).map(os.fsdecode)

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from commands import FAKEROOT_SC, PATIENCE, Terminal, bare, read_line, started
+from installed import STATE_TOOL as STATE
 
 from fakeroot_sc import State
-
-STATE = str(Path(FAKEROOT_SC).with_name("fakeroot-sc-state"))
 
 
 def tool(*arguments: object, cwd: Path, status: int = 0) -> str:
