@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
@@ -465,6 +466,13 @@ def test_a_file_that_cannot_be_written_to_is_refused(kept: Path) -> None:
     assert "is a directory" in refusal("-p", ".", cwd=kept)
 
 
+def test_the_memory_is_as_open_to_others_as_the_file(kept: Path) -> None:
+    for mode in (0o664, 0o600):
+        (kept / "s").chmod(mode)
+        good("-p", "s", script="true", cwd=kept)
+        assert stat.S_IMODE((kept / "s-live").stat().st_mode) == mode
+
+
 def test_a_damaged_memory_is_refused(kept: Path) -> None:
     live = kept / "s-live"
     live.write_bytes(b"some other file")
@@ -526,6 +534,52 @@ def test_what_a_killed_run_has_changed_is_written_by_those_that_go_on(kept: Path
         first.communicate("go\n", PATIENCE)
     with closing(sqlite3.connect(kept / "s")) as database:
         assert database.execute("SELECT uid FROM inodes").fetchall() == [(6,)]
+
+
+class Deadly:
+    """The memory of a state, for who is killed when the state file has been written."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._live, name)
+
+    def update(self, _updates: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def change_and_be_killed(path: Path) -> None:
+    with State.open(path / "s") as state, state.transaction():
+        assert state._kept
+        state._kept.live = Deadly(state._kept.live)  # type: ignore[assignment]
+        gone = state.lookup_path(path / "gone")
+        assert gone is not None
+        state.remove(gone.identity)
+        state.change(path / "f", uid=7)
+
+
+def test_a_writer_killed_between_file_and_memory_is_caught_up_with(kept: Path) -> None:
+    good("-p", "s", script="touch gone; chown 5 g gone", cwd=kept)
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo up; read x; chown 8 g"],
+        cwd=kept,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as running:
+        assert running.stdout
+        assert read_line(running.stdout.fileno()) == "up"
+        writer = multiprocessing.get_context("fork").Process(
+            target=change_and_be_killed, args=(kept,)
+        )
+        writer.start()
+        writer.join(PATIENCE)
+        assert writer.exitcode == -signal.SIGKILL
+        running.communicate("go\n", PATIENCE)
+        assert running.returncode == 0
+    for _ in range(2):
+        assert good("-p", "s", script="stat -c %u f g gone", cwd=kept) == "7\n8\n0\n"
+        (kept / "s-live").unlink()
 
 
 def test_an_earlier_copy_of_the_file_counts_as_it_is(kept: Path) -> None:

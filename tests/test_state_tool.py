@@ -256,6 +256,11 @@ def test_wrong_use_is_told(made: Path) -> None:
             cwd=made,
         )
         assert done.returncode == 2
+    for name in ("tar", "mtree"):
+        broken = bare([STATE, "export", "s", "none", "--format", name, "-o", "o"], cwd=made)
+        said = "fakeroot-sc-state: none: no such directory\n"
+        assert (broken.returncode, broken.stderr) == (2, said)
+        assert not (made / "o").exists()
     broken = bare([STATE, "export", "s", "root", "--format", "pseudo"], cwd=made)
     assert "imported only" in broken.stderr
     epoch = {**os.environ, "SOURCE_DATE_EPOCH": "soon"}

@@ -78,12 +78,18 @@ class Kept:
         if _file_standing(self.path) is None:
             self._create()
         mode = os.stat(self.path).st_mode & 0o666
+        name = self.path + LIVE_SUFFIX
         try:
-            return _core.Live(os.fsencode(self.path + LIVE_SUFFIX), mode, session_pass)
+            live = _core.Live(os.fsencode(name), mode, session_pass)
         except RuntimeError as error:
             stage, number = error.args
             why = _STAGES[stage].format(os.strerror(number))
             raise StateError(f"{self.given}{LIVE_SUFFIX}: {why}") from None
+        # Who may write to one file must be let write to both.
+        real = os.stat(name)
+        if real.st_mode & 0o666 != mode and real.st_uid == os.geteuid():
+            os.chmod(name, mode)
+        return live
 
     def _create(self) -> None:
         left = self.path + LIVE_SUFFIX

@@ -28,6 +28,8 @@ def write_tree(
 ) -> list[str]:
     """Writes a whole archive; returns what it could not hold.  ``epoch``: no file is younger
     than these seconds since 1970 (SOURCE_DATE_EPOCH).  Raises StateError, OSError(ENOSPC)."""
+    if not os.path.isdir(root):
+        raise StateError(f"{root}: no such directory")
     out.flush()
     with state.memory() as live:
         error, what, raw, sockets = live.pack_tar(
