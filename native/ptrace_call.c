@@ -121,7 +121,9 @@ int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop 
 		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.rax), result);
 		return 0;
 	}
-	if (!call->replaced && stopped_call_replace(call, REPLACE_GETPID, none, next) == -ESRCH)
+	if (!call->replaced)
+		stopped_call_replace(call, REPLACE_GETPID, none, next);
+	if (atomic_load(&call->gone))
 		return -ESRCH;
 	call->registers.orig_rax = UINT64_MAX;
 	call->registers.rax = (uint64_t)result;
@@ -159,13 +161,23 @@ static int begin_replacing(struct stopped_call *call)
 	return 0;
 }
 
+static int lost(struct stopped_call *call, int error)
+{
+	if (error == -ESRCH)
+		atomic_store(&call->gone, true);
+	return error;
+}
+
 int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 			     const uint64_t args[static 6], next_call_stop *next)
 {
 	bool first = !call->replaced;
+	// Its number may be another program's by now, which stands at a call of its own.
+	if (atomic_load(&call->gone))
+		return -ESRCH;
 	int error = first ? begin_replacing(call) : 0;
 	if (error)
-		return error;
+		return lost(call, error);
 	bool i386 = call->arch == FSC_ARCH_I386;
 	long number = i386 ? numbers_i386[what] : numbers_x86_64[what];
 	struct user_regs_struct registers = call->registers;
@@ -179,17 +191,17 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 		registers.orig_rax = UINT64_MAX;
 	}
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
-		return -errno;
+		return lost(call, -errno);
 	call->replaced = true;
 	error = first ? 0 : next(call);
 	if (!error)
 		error = next(call);
 	if (error)
-		return error;
+		return lost(call, error);
 	errno = 0;
 	long result = ptrace(PTRACE_PEEKUSER, call->tid, offsetof(struct user, regs.rax), NULL);
 	if (errno)
-		return -errno;
+		return lost(call, -errno);
 	// An address of i386 may have its highest bit set: IS_ERR_VALUE(), <linux/err.h>
 	if (i386)
 		result = (uint32_t)result > UINT32_MAX - 4095 ? (long)(int32_t)result
