@@ -175,10 +175,7 @@ static int give(const struct request *request, const struct gift *gift)
 	struct stopped_call *call = request->stopped;
 	if (atomic_load(&call->gone))
 		return -ESRCH;
-	int given = ptrace_give(call, gift, next_stop);
-	if (given == -ESRCH)
-		atomic_store(&call->gone, true);
-	return given;
+	return ptrace_give(call, gift, next_stop);
 }
 
 static int trace_give(const struct request *request, int fd, int number, bool close_on_exec)
@@ -199,8 +196,6 @@ static bool trace_send_descriptor(const struct request *request, int fd)
 	if (buffer < 0 || atomic_load(&call->gone) || has_own_filters(request))
 		return false;
 	int given = ptrace_give_lent(call, fd, request->args[buffer], next_stop);
-	if (given == -ESRCH)
-		atomic_store(&call->gone, true);
 	if (given < 0)
 		return false;
 	const struct outcome outcome = {.kind = OUTCOME_VALUE, .value = given};
@@ -306,8 +301,6 @@ static void on_call_stop(pid_t tid)
 
 static void on_status(pid_t tid, int status)
 {
-	if (pool_busy(&tracer.pool))
-		pool_forget(&tracer.pool, tid);
 	if (!WIFSTOPPED(status)) {
 		on_end(tid, status);
 		return;
@@ -347,8 +340,17 @@ static pid_t hear(int options)
 {
 	struct news *news = &tracer.news[tracer.news_end];
 	pid_t tid = waitpid(-1, &news->status, __WALL | options);
+	if (tid <= 0)
+		return tid;
+	// It has left the stop that it was in by somebody else's will: what was to be done
+	// there is not to be done here.
+	for (unsigned i = tracer.news_first; i < tracer.news_end; i++)
+		if (tracer.news[i].tid == tid && WIFSTOPPED(tracer.news[i].status))
+			tracer.news[i].tid = 0;
+	if (pool_busy(&tracer.pool))
+		pool_forget(&tracer.pool, tid);
 	news->tid = tid;
-	tracer.news_end += tid > 0;
+	tracer.news_end++;
 	return tid;
 }
 
@@ -365,12 +367,13 @@ static void hear_others(void)
 
 static bool take_news(struct news *news_ret)
 {
-	if (tracer.news_first == tracer.news_end)
-		return false;
-	*news_ret = tracer.news[tracer.news_first++];
-	if (tracer.news_first == tracer.news_end)
-		tracer.news_first = tracer.news_end = 0;
-	return true;
+	while (tracer.news_first < tracer.news_end) {
+		*news_ret = tracer.news[tracer.news_first++];
+		if (news_ret->tid > 0)
+			return true;
+	}
+	tracer.news_first = tracer.news_end = 0;
+	return false;
 }
 
 // Waits for a target to stop or end, or a job. Returns false when the last target has gone.

@@ -115,19 +115,25 @@ static void restore_signals(const struct stopped_call *call)
 	ptrace(PTRACE_SETSIGMASK, call->tid, (void *)sizeof(call->signals), &call->signals);
 }
 
-static int make_without_effect(struct stopped_call *call, next_call_stop *next)
+static int lost(struct stopped_call *call, int error)
+{
+	if (error == -ESRCH)
+		atomic_store(&call->gone, true);
+	return error;
+}
+
+static void make_without_effect(struct stopped_call *call, next_call_stop *next)
 {
 	const uint64_t nothing[6] = {UINT64_MAX, UINT64_MAX, UINT64_MAX,
 				     UINT64_MAX, UINT64_MAX, UINT64_MAX};
-	int error = get_registers(call->tid, &call->registers);
-	if (error)
-		return error;
+	if (lost(call, get_registers(call->tid, &call->registers)) != 0)
+		return;
 	struct user_regs_struct registers = call->registers;
 	set_arguments(&registers, call->arch == FSC_ARCH_I386, nothing);
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
-		return -errno;
-	call->replaced = true;
-	return next(call);
+		lost(call, -errno);
+	else if (lost(call, next(call)) == 0)
+		call->replaced = true;
 }
 
 int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop *next)
@@ -137,7 +143,9 @@ int stopped_call_skip(struct stopped_call *call, int64_t result, next_call_stop 
 		ptrace(PTRACE_POKEUSER, call->tid, offsetof(struct user, regs.rax), result);
 		return 0;
 	}
-	if (!call->replaced && make_without_effect(call, next) == -ESRCH)
+	if (!call->replaced)
+		make_without_effect(call, next);
+	if (atomic_load(&call->gone))
 		return -ESRCH;
 	call->registers.orig_rax = UINT64_MAX;
 	call->registers.rax = (uint64_t)result;
@@ -180,9 +188,12 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 			     const uint64_t args[static 6], next_call_stop *next)
 {
 	bool first = !call->replaced;
+	// Its number may be another program's by now, which stands at a call of its own.
+	if (atomic_load(&call->gone))
+		return -ESRCH;
 	int error = first ? begin_replacing(call) : 0;
 	if (error)
-		return error;
+		return lost(call, error);
 	bool i386 = call->arch == FSC_ARCH_I386;
 	long number = i386 ? numbers_i386[what] : numbers_x86_64[what];
 	struct user_regs_struct registers = call->registers;
@@ -196,17 +207,17 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 		registers.orig_rax = UINT64_MAX;
 	}
 	if (ptrace(PTRACE_SETREGS, call->tid, NULL, &registers) < 0)
-		return -errno;
+		return lost(call, -errno);
 	call->replaced = true;
 	error = first ? 0 : next(call);
 	if (!error)
 		error = next(call);
 	if (error)
-		return error;
+		return lost(call, error);
 	errno = 0;
 	long result = ptrace(PTRACE_PEEKUSER, call->tid, offsetof(struct user, regs.rax), NULL);
 	if (errno)
-		return -errno;
+		return lost(call, -errno);
 	// An address of i386 may have its highest bit set: IS_ERR_VALUE(), <linux/err.h>
 	if (i386)
 		result = (uint32_t)result > UINT32_MAX - 4095 ? (long)(int32_t)result

@@ -67,7 +67,8 @@ enum replacement {
 
 // Makes another call in place of the one that the target stands at. Its signals are
 // blocked from the first on until stopped_call_skip() or stopped_call_continue(). Returns
-// what the call did: a value or a negative errno; -ESRCH where the target has gone.
+// what the call did: a value or a negative errno. Where the target has gone, which is noted,
+// nothing is done any more: -ESRCH.
 int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 			     const uint64_t args[static 6], next_call_stop *next);
 
