@@ -22,7 +22,7 @@ from installed import STATE_TOOL as STATE
 
 from fakeroot_sc import FileIdentity, State, StateError
 from fakeroot_sc.state import formats
-from fakeroot_sc.state.archives import tar
+from fakeroot_sc.state.archives import packed, tar
 from fakeroot_sc.state.formats.bind import overlaid
 from fakeroot_sc.state.formats.listed import Listed
 from fakeroot_sc.state.tree import Entry
@@ -508,7 +508,8 @@ def test_a_tar_archive_says_what_the_state_does(
             record = kept.change(path, uid=uid, gid=gid, mode=0o4751, xattrs=xattrs, device=device)
             name = "/".join(parts)
             wanted[name] = Listed(name, uid, gid, 0o4751, record.kind, record.rdev, xattrs)
-        assert tar.write_tree(kept, str(root), out) == []
+        with kept.memory() as live:
+            assert packed.write_tree(live, str(root), out) == []
         out.seek(0)
         read = {one.path: one for one in tar.read(out, "FILE")}
     assert list(read) == [os.fsdecode(one) for one in expected_order(root)]

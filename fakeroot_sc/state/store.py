@@ -16,6 +16,7 @@ from fakeroot_sc.state.database import Database, Row
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.kept import Kept
 from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.memory import draw_pass, loaded
 from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
 
 CAPABILITY = "security.capability"
@@ -156,7 +157,7 @@ class State:
         name = os.fspath(path)
         if read_only:
             return cls(None, Database(name, create=False, read_only=True))
-        kept = Kept(name, int.from_bytes(os.urandom(7), "little") << 8 | 1, create=create)
+        kept = Kept(name, draw_pass(), create=create)
         try:
             return cls(kept, Database(kept.path, create=False))
         except BaseException:
@@ -188,15 +189,8 @@ class State:
         if self._kept is not None:
             yield self._kept.live
             return
-        live = _core.Live(b"", 0, 1)
-        try:
-            for rows in self._database.load():
-                live.load(rows, False)
+        with loaded(self._database) as live:
             yield live
-        except (TypeError, ValueError, OverflowError) as error:
-            raise StateError(f"{self._database.path}: damaged: a row has {error}") from error
-        finally:
-            live.leave()
 
     @property
     def generation(self) -> int:

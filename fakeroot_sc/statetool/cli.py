@@ -92,9 +92,13 @@ def _find(name: str) -> Callable[[argparse.Namespace, Output], int]:
         from fakeroot_sc.statetool import changing
 
         return getattr(changing, name)  # type: ignore[no-any-return]
-    from fakeroot_sc.statetool import exchange
+    if name == "export":
+        from fakeroot_sc.statetool.writing import export
 
-    return exchange.export if name == "export" else exchange.bring_in
+        return export
+    from fakeroot_sc.statetool.exchange import bring_in
+
+    return bring_in
 
 
 def main(arguments: list[str] | None = None) -> int:

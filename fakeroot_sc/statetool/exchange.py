@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import BinaryIO
@@ -23,93 +23,24 @@ from fakeroot_sc.statetool.looking import open_to_read
 from fakeroot_sc.statetool.output import Output
 
 
-def source_date_epoch() -> int | None:
-    """Of the environment (reproducible-builds.org): no file is to be younger."""
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    if text is None or text == "":
-        return None
-    if not text.isascii() or not text.isdecimal():
-        raise StateError(f"SOURCE_DATE_EPOCH: not a number of seconds: {text}")
-    return int(text)
-
-
-@contextmanager
-def _written(path: str | None) -> Iterator[BinaryIO]:
-    """The file to write, which appears whole or not at all; standard output without a path."""
-    if path is None or path == "-":
-        if sys.stdout.isatty():
-            raise StateError("standard output is a terminal: -o FILE says where to write")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    beside = os.path.join(os.path.dirname(os.path.abspath(path)), f".fsc-{os.urandom(6).hex()}")
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as out:
-                yield out
-            return
-        with open(beside, "xb", buffering=1 << 20) as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.rename(beside, path)
-    except OSError as error:
-        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if os.path.exists(beside):
-            os.unlink(beside)
-
-
-def _own_files(state: str, out: str | None) -> set[tuple[int, int]]:
-    """The state is no part of the tree that it describes, nor is what is being written."""
-    found = set()
-    for path in (*(state + suffix for suffix in ("", "-live", "-wal", "-shm")), out):
-        try:
-            seen = look(path) if path else None
-        except OSError:
-            continue
-        if seen is not None:
-            found.add((seen.identity.dev, seen.identity.ino))
-    return found
-
-
-def export(options: Namespace, output: Output) -> int:
-    """Writes what a tree shows in another format."""
-    form = formats.find(options.format)
-    if not form.writes:
-        raise StateError(f"format {form.name}: can be imported only")
-    if output.as_json and options.output in (None, "-"):
-        raise StateError("--json: the archive or listing needs a file of its own: -o FILE")
-    epoch = source_date_epoch()
+def write_entries(
+    form: formats.Format,
+    options: Namespace,
+    output: Output,
+    out: BinaryIO,
+    epoch: int | None,
+    own: Callable[[], set[tuple[int, int]]],
+) -> list[str]:
+    """Writes what a tree shows, file by file; returns what the format could not hold."""
     module = form.load()
-    leave_out = _own_files(options.file, options.output)
-    with open_to_read(options.file) as state, _written(options.output) as out:
-        leave_out |= _own_files(options.file, out.name if out.name != "<stdout>" else None)
-        if form.name == "tar":
-            warnings = module.write_tree(
-                state,
-                options.root,
-                out,
-                epoch=epoch,
-                unknown_is_real=options.unknown_is_real,
-                leave_out=sorted(leave_out),
-            )
-        else:
-            entries = walk(
-                options.root,
-                lookup_in(list(state)),
-                unknown_is_real=options.unknown_is_real,
-                leave_out=leave_out,
-            )
-            warnings = _write(form, module, output.progress(entries, "writing"), out, epoch)
-    for warning in warnings[:20]:
-        output.warn(warning)
-    if len(warnings) > 20:
-        output.warn(f"and {len(warnings) - 20} more of the kind")
-    if output.as_json:
-        data = {"format": form.name, "output": options.output, "warnings": warnings}
-        output.table((), (), data)
-    return 0
+    with open_to_read(options.file) as state:
+        entries = walk(
+            options.root,
+            lookup_in(list(state)),
+            unknown_is_real=options.unknown_is_real,
+            leave_out=own(),
+        )
+        return _write(form, module, output.progress(entries, "writing"), out, epoch)
 
 
 def _write(

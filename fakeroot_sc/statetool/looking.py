@@ -11,6 +11,7 @@ from typing import Any
 from fakeroot_sc.state import shown
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import look
+from fakeroot_sc.state.memory import only_readable
 from fakeroot_sc.state.record import InodeRecord
 from fakeroot_sc.state.store import State
 from fakeroot_sc.statetool.output import Output, described, kind_text, number, value_text
@@ -20,9 +21,7 @@ COLUMNS = ("PATH", "FILE", "UID", "GID", "MODE", "DEVICE", "XATTRS")
 
 def open_to_read(path: str) -> State:
     """A state with what runs that use it have added; as it is, where it is not ours to write."""
-    if os.access(path, os.R_OK) and not (
-        os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
-    ):
+    if only_readable(path):
         return State.open(path, read_only=True)
     return State.open(path, create=False)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import attrs
-
-from fakeroot_sc.state.record import InodeRecord
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fakeroot_sc.state.record import InodeRecord
 
 _T = TypeVar("_T")
 _KINDS = {0o020000: "char", 0o060000: "block"}
@@ -77,15 +76,19 @@ def _json_value(value: bytes | None) -> Any:
         return {"hex": value.hex()}
 
 
-@attrs.frozen
 class Output:
     """``as_json``: one JSON document on standard output, and nothing else there."""
 
-    as_json: bool
+    __slots__ = ("as_json",)
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], data: Any) -> None:
         """Shows rows, or the same as data."""
         if self.as_json:
+            import json
+
             json.dump(data, sys.stdout, indent=1)
             sys.stdout.write("\n")
             return

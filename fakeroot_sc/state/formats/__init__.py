@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-
-import attrs
+from typing import NamedTuple
 
 from fakeroot_sc.state.errors import StateError
 
 
-@attrs.frozen
-class Format:
+class Format(NamedTuple):
     """A format: the name that users give, and what its module can do.
 
     ``writes``: has ``write(entries, out)``; ``reads``: has ``read(file, name)``, which gives
@@ -19,6 +17,8 @@ class Format:
     ``archive``: holds the files themselves; ``attributes``: ``write`` puts extended attributes
     somewhere, or says itself that it cannot.
     """
+
+    # Not attrs, whose import alone takes a third of the time that 20,000 files do as tar.
 
     name: str
     module: str
