@@ -173,7 +173,7 @@ def merge(options: Namespace, output: Output) -> int:
             if os.path.exists(name) and os.path.samefile(name, options.file):
                 raise StateError(f"{name}: is the state to merge into")
             with open_to_read(name) as other:
-                for record in other:
+                for record in output.progress(other, "reading", len(other)):
                     key = (record.identity.dev, record.identity.ino)
                     theirs = other.last_change(record.identity) or Change(None, None)
                     ours = taken[key][1] if key in taken else state.last_change(record.identity)
