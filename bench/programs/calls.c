@@ -51,7 +51,7 @@ static void own(void)
 static void set_mode(void)
 {
 	static unsigned turn;
-	if (chmod(path, turn++ & 1 ? 04755 : 0600) != 0)
+	if (chmod(path, turn++ & 1 ? 0755 : 0600) != 0)
 		fail("chmod");
 }
 

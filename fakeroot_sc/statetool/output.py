@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 TYPE_CHECKING = False
@@ -110,6 +111,20 @@ class Output:
     def warn(self, text: str) -> None:
         """A line on standard error."""
         print(f"fakeroot-sc-state: {printable(text)}", file=sys.stderr)
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """While what cannot be counted takes long: a sign of life on a terminal."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        try:
+            from rich.console import Console
+        except ImportError:
+            yield
+            return
+        with Console(stderr=True).status(what):
+            yield
 
     def progress(self, items: Iterable[_T], what: str, total: int | None = None) -> Iterator[_T]:
         """The items, with a bar on a terminal."""

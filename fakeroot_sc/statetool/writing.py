@@ -107,7 +107,8 @@ def export(options: Namespace, output: Output) -> int:
             return before | _own_files(options.file, name)
 
         if form.name == "tar":
-            warnings = _pack(options, out, epoch, own)
+            with output.working("packing"):
+                warnings = _pack(options, out, epoch, own)
         else:
             from fakeroot_sc.statetool.exchange import write_entries
 
