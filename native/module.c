@@ -629,7 +629,7 @@ static bool parse_edits(PyObject *edits, struct durable_edit *edits_ret, size_t 
 	return true;
 }
 
-static bool update_one(struct session *session, PyObject *update)
+static bool update_one(struct session *into, PyObject *update)
 {
 	PyObject *before, *after, *edits, *ignored;
 	struct inode_record was, is;
@@ -644,7 +644,7 @@ static bool update_one(struct session *session, PyObject *update)
 		return false;
 	}
 	bool parsed = parse_edits(edits, list, count);
-	int error = parsed ? durable_update(session, before == Py_None ? NULL : &was, &is, list,
+	int error = parsed ? durable_update(into, before == Py_None ? NULL : &was, &is, list,
 					    count)
 			   : 0;
 	PyMem_Free(list);
