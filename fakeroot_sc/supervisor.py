@@ -5,7 +5,7 @@ import sys
 
 from fakeroot_sc import _core, preload
 from fakeroot_sc.origin import Origin
-from fakeroot_sc.passes import patch_pass
+from fakeroot_sc.passes import draw_pass, patch_pass
 from fakeroot_sc.plan import MODES, TROUBLE, Plan
 
 _HANDLERS: dict[str, "_core.Handler"] = {}
@@ -18,15 +18,6 @@ def _handle(request: _core.Request) -> int | None:
         module = __import__(f"fakeroot_sc.syscalls.{request.handler}", fromlist=[request.handler])
         handler = _HANDLERS[request.handler] = getattr(module, request.handler)
     return handler(request)
-
-
-def _draw_pass() -> int:
-    """64 random bits.  The low word must not be 0: it is all that the i386 filter
-    compares, and two equal registers would match it."""
-    while True:
-        drawn = int.from_bytes(os.urandom(8), "little")
-        if drawn & 0xFFFF_FFFF:
-            return drawn
 
 
 def _environment() -> list[bytes]:
@@ -97,7 +88,7 @@ def supervise(plan: Plan, origin: Origin) -> int:
 
         try:
             stage, number = run_with_state(
-                plan, _draw_pass(), lambda *kept: _run(plan, origin, None, *kept)
+                plan, draw_pass(), lambda *kept: _run(plan, origin, None, *kept)
             )
         except StateError as error:
             return _trouble(str(error))
@@ -135,7 +126,7 @@ def _run(
     ended: "_core.Ended | None" = None,
     live: "_core.Live | None" = None,
 ) -> tuple[str, int]:
-    drawn = live.session_pass if live else _draw_pass()
+    drawn = live.session_pass if live else draw_pass()
     environment, shim = _environment(), _shim() if plan.shim else None
     if shim:
         environment = preload.add(environment, shim)

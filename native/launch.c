@@ -2,6 +2,7 @@
 #include "launch.h"
 
 #include "attach.h"
+#include "descriptor_message.h"
 #include "kernel.h"
 #include "notify.h"
 #include "ptrace.h"
@@ -114,24 +115,7 @@ static int install_stops(const struct launch_plan *plan)
 static int send_descriptor(int channel, int fd)
 {
 	struct report message = {.stage = LAUNCH_NONE};
-	struct iovec data = {.iov_base = &message, .iov_len = sizeof(message)};
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} ancillary = {0};
-	struct msghdr packet = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &ancillary,
-		.msg_controllen = sizeof(ancillary),
-	};
-	ancillary.header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(sizeof(int)),
-		.cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_RIGHTS,
-	};
-	memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
-	return sendmsg(channel, &packet, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	return descriptor_send(channel, NULL, 0, &message, sizeof(message), fd, 0);
 }
 
 // One trapped call for the way there and back, one for the target's memory. The
@@ -212,7 +196,7 @@ static void join_listener(const struct launch_plan *plan, int channel)
 	int listener = install_filter(plan);
 	if (listener < 0)
 		fail(channel, LAUNCH_FILTER);
-	if (send_descriptor(channel, listener) < 0)
+	if (send_descriptor(channel, listener) < 0) // errno is set
 		fail(channel, LAUNCH_HANDOVER);
 	close(listener);
 }

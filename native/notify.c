@@ -34,6 +34,7 @@
 #include "kernel.h"
 #include "request.h"
 #include "scope.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,6 @@
 #include <sys/epoll.h>
 
 #define WORKERS_MOST 1024 // each waits for one target, at the most
-#define WORKER_STACK ((size_t)1 << 20) // a Python handler's frames included
 
 struct notifier {
 	struct session *session;
@@ -68,14 +68,7 @@ static void *worker(void *argument);
 
 static int start_worker(struct notifier *notifier)
 {
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	int error = pthread_create(&thread, &attributes, worker, notifier);
-	pthread_attr_destroy(&attributes);
-	return -error;
+	return thread_start(worker, notifier);
 }
 
 // On the list only while armed: each entry there costs every notification. Returns

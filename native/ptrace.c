@@ -24,6 +24,7 @@
 #include "ptrace_pool.h"
 #include "request.h"
 #include "scope.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -423,14 +424,9 @@ static void *trace(void *argument)
 
 static int start_thread(pid_t *child)
 {
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	int error = pthread_create(&thread, &attributes, trace, child);
-	pthread_attr_destroy(&attributes);
+	int error = thread_start(trace, child);
 	if (error)
-		return -error;
+		return error;
 	while (sem_wait(&tracer.started) < 0)
 		;
 	return tracer.error;

@@ -33,9 +33,8 @@ struct stopped_call {
 typedef int next_call_stop(struct stopped_call *call);
 
 // What the target is at. Returns 0 or -errno: -ESRCH where it has been killed, or is not at a
-// call any more. Without
-// PTRACE_GET_SYSCALL_INFO (before Linux 5.3) entry and exit cannot be told apart, and
-// -ENOSYS is returned unless the stop is known to be an entry.
+// call any more. Without PTRACE_GET_SYSCALL_INFO (before Linux 5.3) entry and exit cannot be
+// told apart, and -ENOSYS is returned unless the stop is known to be an entry.
 int stopped_call_read(pid_t tid, bool known_entry, struct stopped_call *call_ret);
 
 // Makes the call return without being executed, at its entry. One that the kernel's filters

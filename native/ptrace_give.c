@@ -6,6 +6,7 @@
 // for their arguments: what lies below its stack pointer may be in use (Go's stacks).
 #include "ptrace_give.h"
 
+#include "descriptor_message.h"
 #include "kernel.h"
 #include "proc_text.h"
 #include "scope.h"
@@ -30,6 +31,7 @@
 #define AT_VECTOR 384   // struct iovec
 #define AT_BYTE 448     // that it points to
 #define AT_ANCILLARY 512
+#define ANCILLARY_BYTES 64
 
 // <linux/socket.h> as programs of 32 bits have it, compat_msghdr and compat_iovec
 struct narrow_message {
@@ -140,24 +142,8 @@ static int take_socket(const struct giving *giving)
 
 static int send_to(const struct sockaddr_un *name, socklen_t length, int fd, int by)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} ancillary = {0};
 	char byte = 0;
-	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {
-		.msg_name = (void *)(uintptr_t)name,
-		.msg_namelen = length,
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &ancillary,
-		.msg_controllen = sizeof(ancillary),
-	};
-	ancillary.header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-	memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof(fd));
-	return sendmsg(by, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return descriptor_send(by, name, length, &byte, sizeof(byte), fd, MSG_DONTWAIT);
 }
 
 static int send_to_target(const struct giving *giving, const struct sockaddr_un *name,
@@ -173,37 +159,40 @@ static int send_to_target(const struct giving *giving, const struct sockaddr_un 
 	return its < 0 ? its : send_to(name, length, fd, its);
 }
 
+// In front of the descriptor: struct cmsghdr, as programs of either width have it.
+static size_t header_bytes(const struct giving *giving)
+{
+	return giving->call->arch == FSC_ARCH_I386 ? 12 : 16;
+}
+
 static int put_message(const struct giving *giving)
 {
-	// Stays there if the target may have no more descriptors: the message arrives without.
-	const int none = -EMFILE;
+	bool narrow = giving->call->arch == FSC_ARCH_I386;
 	uint64_t page = giving->page;
-	int error;
-	if (giving->call->arch == FSC_ARCH_I386) {
-		const uint32_t vector[2] = {(uint32_t)page + AT_BYTE, 1};
-		const struct narrow_message message = {
-			.vector = (uint32_t)page + AT_VECTOR,
-			.vectors = 1,
-			.ancillary = (uint32_t)page + AT_ANCILLARY,
-			.ancillary_length = 64,
-		};
-		error = put(giving, AT_ANCILLARY + 12, &none, sizeof(none));
-		if (!error)
-			error = put(giving, AT_VECTOR, vector, sizeof(vector));
-		return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
-	}
-	error = put(giving, AT_ANCILLARY + 16, &none, sizeof(none));
-	if (error)
-		return error;
+	const uint32_t narrow_vector[2] = {(uint32_t)page + AT_BYTE, 1};
+	const struct narrow_message narrow_message = {
+		.vector = (uint32_t)page + AT_VECTOR,
+		.vectors = 1,
+		.ancillary = (uint32_t)page + AT_ANCILLARY,
+		.ancillary_length = ANCILLARY_BYTES,
+	};
 	const uint64_t vector[2] = {page + AT_BYTE, 1};
 	const struct msghdr message = {
 		.msg_iov = (struct iovec *)(page + AT_VECTOR),
 		.msg_iovlen = 1,
 		.msg_control = (void *)(page + AT_ANCILLARY),
-		.msg_controllen = 64,
+		.msg_controllen = ANCILLARY_BYTES,
 	};
-	error = put(giving, AT_VECTOR, vector, sizeof(vector));
-	return error ? error : put(giving, AT_MESSAGE, &message, sizeof(message));
+	// Stays there if the target may have no more descriptors: the message arrives without.
+	const int none = -EMFILE;
+	int error = put(giving, AT_ANCILLARY + header_bytes(giving), &none, sizeof(none));
+	if (!error)
+		error = narrow ? put(giving, AT_VECTOR, narrow_vector, sizeof(narrow_vector))
+			       : put(giving, AT_VECTOR, vector, sizeof(vector));
+	if (!error)
+		error = narrow ? put(giving, AT_MESSAGE, &narrow_message, sizeof(narrow_message))
+			       : put(giving, AT_MESSAGE, &message, sizeof(message));
+	return error;
 }
 
 static int give_by_message(struct giving *giving, int fd, bool close_on_exec)
@@ -230,9 +219,8 @@ static int give_by_message(struct giving *giving, int fd, bool close_on_exec)
 				 MSG_DONTWAIT | (close_on_exec ? MSG_CMSG_CLOEXEC : 0), 0);
 	if (is_error(result))
 		return (int)result;
-	// A header of 12 bytes for programs of 32 bits, of 16 for others, then the number.
-	int header = giving->call->arch == FSC_ARCH_I386 ? 12 : 16, number;
-	error = target_read(giving->call->tid, giving->page + AT_ANCILLARY + (uint64_t)header,
+	int number;
+	error = target_read(giving->call->tid, giving->page + AT_ANCILLARY + header_bytes(giving),
 			    &number, sizeof(number));
 	return error ? error : number;
 }

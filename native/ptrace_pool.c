@@ -2,6 +2,7 @@
 #include "ptrace_pool.h"
 
 #include "answer.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #define WORKERS_MOST 256
-#define WORKER_STACK ((size_t)1 << 20) // a Python handler's frames included
 
 void pool_init(struct pool *pool)
 {
@@ -33,10 +33,8 @@ static void tell(struct pool *pool, struct job *job)
 
 static struct job *next_job(struct pool *pool)
 {
-	pool->idle++;
 	while (!pool->first)
 		pthread_cond_wait(&pool->come, &pool->lock);
-	pool->idle--;
 	struct job *job = pool->first;
 	pool->first = job->next;
 	if (!pool->first)
@@ -61,27 +59,12 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static bool start_worker(struct pool *pool)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	bool started = pthread_create(&thread, &attributes, work, pool) == 0;
-	pthread_attr_destroy(&attributes);
-	return started;
-}
-
 // With the lock held. Each job that waits has a thread of its own as long as there may be
 // more: one may wait for what another's target serves.
 static enum pool_taken find_worker(struct pool *pool)
 {
-	int waiting = 1;
-	for (struct job *one = pool->first; one; one = one->next)
-		waiting++;
-	if (pool->idle < waiting && pool->workers < pool->workers_most)
-		pool->workers += start_worker(pool);
+	if (pool->outstanding >= pool->workers && pool->workers < pool->workers_most)
+		pool->workers += thread_start(work, pool) == 0;
 	if (pool->workers == 0)
 		return POOL_NONE;
 	// Those that have just been started are on their way to be idle.

@@ -29,7 +29,7 @@ struct pool {
 	pthread_cond_t given; // descriptors
 	struct job *first, **last;
 	struct job *told; // to the tracing thread
-	int workers, idle, workers_most;
+	int workers, workers_most;
 	int outstanding; // jobs that are not done
 	pid_t tracer; // the tracing thread
 	// For the tracing thread alone.

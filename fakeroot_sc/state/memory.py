@@ -8,17 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fakeroot_sc import _core
+from fakeroot_sc.passes import draw_pass
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.kept import Kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fakeroot_sc.state.database import Database
-
-
-def draw_pass() -> int:
-    """Of a memory that is not there yet (supervisor.py), and that no filter has."""
-    return int.from_bytes(os.urandom(7), "little") << 8 | 1
 
 
 def only_readable(path: str) -> bool:

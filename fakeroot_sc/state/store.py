@@ -12,11 +12,12 @@ from types import TracebackType
 import attrs
 
 from fakeroot_sc import _core
+from fakeroot_sc.passes import draw_pass
 from fakeroot_sc.state.database import Database, Row
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.kept import Kept
 from fakeroot_sc.state.look import Look, look
-from fakeroot_sc.state.memory import draw_pass, loaded
+from fakeroot_sc.state.memory import loaded
 from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
 
 CAPABILITY = "security.capability"
