@@ -224,6 +224,16 @@ def test_a_new_window_size_reaches_command_and_harms_nothing(
         assert terminal.status() == 0
 
 
+def signals_of_a_hang_up(terminal: Terminal, result_fifo: Path) -> list[str]:
+    """What COMMAND hears when its terminal is closed, up to SIGHUP or its end."""
+    with result_fifo.open() as result:
+        terminal.hang_up()
+        seen = [read_line(result.fileno(), timeout=10)]
+        while seen[-1] and seen[-1] != "SIGHUP":
+            seen.append(read_line(result.fileno(), timeout=10))
+        return seen
+
+
 @pytest.mark.parametrize("prefix", [[], [FAKEROOT_SC, "--"]], ids=["bare", "fakeroot-sc"])
 def test_closing_the_terminal_reaches_command_when_we_lead_the_session(
     result_fifo: Path, prefix: list[str]
@@ -231,12 +241,7 @@ def test_closing_the_terminal_reaches_command_when_we_lead_the_session(
     environment = {**os.environ, "RESULT": str(result_fifo)}
     with Terminal([*prefix, *python(REPORTS_SIGNALS)], environment) as terminal:
         terminal.expect_number("ready")
-        with result_fifo.open() as result:
-            terminal.hang_up()
-            seen = [read_line(result.fileno(), timeout=10)]
-            while seen[-1] and seen[-1] != "SIGHUP":
-                seen.append(read_line(result.fileno(), timeout=10))
-        assert "SIGHUP" in seen
+        assert "SIGHUP" in signals_of_a_hang_up(terminal, result_fifo)
         assert terminal.status() == 0
 
 
@@ -250,12 +255,7 @@ def test_closing_the_terminal_reaches_command_below_a_shell(
     script = f"{' '.join([*prefix, *PYTHON, str(code)])}; exit 0"
     with Terminal(["bash", "--norc", "-c", script], environment) as terminal:
         terminal.expect_number("ready")
-        with result_fifo.open() as result:
-            terminal.hang_up()
-            seen = [read_line(result.fileno(), timeout=10)]
-            while seen[-1] and seen[-1] != "SIGHUP":
-                seen.append(read_line(result.fileno(), timeout=10))
-        assert "SIGHUP" in seen
+        assert "SIGHUP" in signals_of_a_hang_up(terminal, result_fifo)
 
 
 def test_closing_the_terminal_ends_command_and_supervisor() -> None:
