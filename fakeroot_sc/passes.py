@@ -4,10 +4,8 @@ A pass is a secret 64-bit number: the filter allows a call whose row has passes=
 when ``args[5] ^ args[1]`` is the pass (for i386, its low 32 bits).  The shipped
 filter carries well-known placeholders, which every launch replaces.
 
-Every run imports this module: it must import nothing but os, which is there already.
+Every run imports this module: it must import nothing.
 """
-
-import os
 
 PASS_LOW_PLACEHOLDER = 0x4C53_4150
 """b"PASL"."""
@@ -18,6 +16,8 @@ PASS_HIGH_PLACEHOLDER = 0x4853_4150
 def draw_pass() -> int:
     """64 random bits.  The low word must not be 0: it is all that the i386 filter
     compares, and two equal registers would match it."""
+    import os
+
     while True:
         drawn = int.from_bytes(os.urandom(8), "little")
         if drawn & 0xFFFF_FFFF:

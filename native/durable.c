@@ -313,12 +313,6 @@ static bool is_other_file(const struct inode_record *known, const struct inode_r
 	return !(after->fields & INODE_ANY_BIRTH) && !pending_same_file(known, &after->identity);
 }
 
-static bool is_later(const struct file_identity *one, const struct file_identity *other)
-{
-	return one->btime_sec != other->btime_sec ? one->btime_sec > other->btime_sec
-						  : one->btime_nsec > other->btime_nsec;
-}
-
 static bool differs(const struct inode_record *before, const struct inode_record *after,
 		    uint32_t field, uint32_t value_before, uint32_t value_after)
 {
@@ -417,7 +411,7 @@ int durable_update(struct session *session, const struct inode_record *before,
 	bool is_known = get(session, &after->identity, &now);
 	bool changed = is_known ? (now.fields & (CHANGED | INODE_RETIRED)) != 0 : before != NULL;
 	if (is_known && is_other_file(&now, after)) {
-		if (changed && !is_later(&after->identity, &now.identity))
+		if (changed && !file_identity_is_later(&after->identity, &now.identity))
 			return put_updated(session, &now, true, now.xattrs);
 		is_known = false;
 		old_xattrs = now.xattrs;

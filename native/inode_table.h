@@ -9,6 +9,7 @@
 #ifndef FSC_INODE_TABLE_H
 #define FSC_INODE_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,14 @@ struct file_identity {
 	int64_t btime_sec;
 	uint32_t btime_nsec;
 };
+
+// Whether one was born after another.
+static inline bool file_identity_is_later(const struct file_identity *one,
+					  const struct file_identity *other)
+{
+	return one->btime_sec != other->btime_sec ? one->btime_sec > other->btime_sec
+						  : one->btime_nsec > other->btime_nsec;
+}
 
 // Which parts of a record were set; the others show what the real file shows.
 enum inode_field {

@@ -225,11 +225,7 @@ static void settle(struct session *session, const struct inode_record *change)
 		known = false;
 	}
 	if (!pending_merge(change, &record, known)) {
-		const struct file_identity *other = &record.identity;
-		bool later = other->btime_sec != identity->btime_sec
-				     ? other->btime_sec > identity->btime_sec
-				     : other->btime_nsec > identity->btime_nsec;
-		if (later)
+		if (file_identity_is_later(&record.identity, identity))
 			return;
 		drop_stale(session, &record);
 		pending_merge(change, &record, false);

@@ -7,7 +7,6 @@
 
 #include <sched.h>
 
-
 void op_tracing(struct request *request, struct outcome *outcome)
 {
 	if (request->session->command_changes >= 0)

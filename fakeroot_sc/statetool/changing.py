@@ -174,7 +174,7 @@ def merge(options: Namespace, output: Output) -> int:
                 raise StateError(f"{name}: is the state to merge into")
             with open_to_read(name) as other:
                 for record in output.progress(other, "reading", len(other)):
-                    key = (record.identity.dev, record.identity.ino)
+                    key = _number(record)
                     theirs = other.last_change(record.identity) or Change(None, None)
                     ours = taken[key][1] if key in taken else state.last_change(record.identity)
                     older = ours is not None and (theirs.time or 0) <= (ours.time or 0)
