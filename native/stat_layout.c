@@ -52,9 +52,10 @@ static uint16_t low_id(uint32_t id)
 	return id > 0xffff ? 65534 : (uint16_t)id;
 }
 
+// old_encode_dev(), which cuts neither before the sum is stored.
 static uint16_t old_dev(uint32_t major, uint32_t minor)
 {
-	return (uint16_t)((major & 0xff) << 8 | (minor & 0xff));
+	return (uint16_t)(major << 8 | minor);
 }
 
 static int encode_old(const struct statx *from, struct old_stat *to)

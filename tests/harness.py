@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import os
 import stat
@@ -28,6 +29,8 @@ from fakeroot_sc.syscalls.table import TABLE
 
 PATIENCE = 40.0
 """Seconds after which a command has failed: far more than anything here takes."""
+
+TIMES = os.environ.get("FAKEROOT_SC_TEST_EXAMPLES", "")
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -64,6 +67,17 @@ OTHER = {
     "getppid": (110, 64),
 }
 """Calls beside the table: numbers on x86-64 and i386."""
+
+
+def examples(count: int) -> int:
+    """How many examples of a property are tried.
+
+    FAKEROOT_SC_TEST_EXAMPLES: so many times as many.  Fewer where fakeroot-sc is started
+    with options: such a set repeats what the plain one tries.
+    """
+    if TIMES:
+        return count * int(TIMES)
+    return max(count // 4, 1) if installed.OPTIONS else count
 
 
 class Token(str):
@@ -596,10 +610,18 @@ def compile_for(build: Build, target: Path, *arguments: str | Path) -> None:
 
 
 def build_probe(name: str, directory: Path) -> Probe:
-    """Compiles the probe.  CannotBuild where this machine has not what it takes."""
+    """Compiles the probe, unless another process has.
+
+    CannotBuild where this machine has not what it takes.
+    """
     build, target = BUILDS[name], directory / f"probe-{name}"
-    compile_for(build, target, PROGRAMS / "probe.c", PROGRAMS / f"issue_{build.calls}.c")
-    target.chmod(0o755)
+    with (directory / f"{name}.lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not target.exists():
+            made = directory / f"new-{name}"
+            compile_for(build, made, PROGRAMS / "probe.c", PROGRAMS / f"issue_{build.calls}.c")
+            made.chmod(0o755)
+            made.rename(target)
     try:  # without a line to read: whether there is a dynamic loader and a kernel for it
         subprocess.run([target], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=True)
     except (OSError, subprocess.CalledProcessError) as error:

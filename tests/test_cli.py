@@ -220,6 +220,7 @@ WORDS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.pure
 @given(st.lists(WORDS, max_size=8))
 @example([])
 @example(["-"])

@@ -708,7 +708,7 @@ HELD = 60
 
 @pytest.mark.parametrize("build", COMPARED)
 @settings(
-    max_examples=40,
+    max_examples=harness.examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -9,6 +9,7 @@ import stat
 import struct
 from typing import Any
 
+import harness
 import pytest
 from differential import COMPARED, Pair, PairOf, adorn, arguments, operation_rows
 from harness import AT_EMPTY_PATH, AT_FDCWD, BAD_POINTERS, LIBC_BUILDS, Token, garbled
@@ -246,7 +247,7 @@ operations = st.one_of(
 
 @pytest.mark.parametrize("build", RAW)
 @settings(
-    max_examples=60,
+    max_examples=harness.examples(60),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -275,7 +275,7 @@ steps = st.one_of(
 
 @pytest.mark.parametrize("build", RAW)
 @settings(
-    max_examples=60,
+    max_examples=harness.examples(60),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

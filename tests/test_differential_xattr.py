@@ -8,6 +8,7 @@ import os
 import struct
 from typing import Any
 
+import harness
 import pytest
 from differential import (
     COMPARED,
@@ -333,7 +334,7 @@ operations = st.one_of(
 
 @pytest.mark.parametrize("build", RAW)
 @settings(
-    max_examples=50,
+    max_examples=harness.examples(30),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

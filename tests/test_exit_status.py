@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import harness
 import pytest
 from commands import (
     FAKEROOT_SC,
@@ -18,7 +19,8 @@ from commands import (
 
 
 def test_every_exit_status_is_passed_on() -> None:
-    for first in range(0, 256, 8):  # eight at a time: a run takes its start-up time
+    eights = range(0, 256, 8)  # eight at a time: a run takes its start-up time
+    for first in eights[-harness.examples(len(eights)) :]:
         running = [
             subprocess.Popen([FAKEROOT_SC, "--", "sh", "-c", f"exit {status}"])
             for status in range(first, first + 8)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import harness
 import installed
 import pytest
 
@@ -73,7 +74,7 @@ def run(
     return subprocess.run(
         command,
         cwd=directory,
-        env={**os.environ, "LC_ALL": "C", "DEB_BUILD_OPTIONS": "nocheck", **environment},
+        env={**os.environ, "LC_ALL": "C", "DEB_BUILD_OPTIONS": "nocheck noopt", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -94,7 +95,7 @@ def contents(directory: Path) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("name", list(PACKAGES)[: harness.examples(len(PACKAGES))])
 def test_a_package_is_packed_as_by_fakeroot(fetched: Path, tmp_path: Path, name: str) -> None:
     if apt(fetched, "source", "--download-only", name).returncode:
         pytest.skip(f"the source of {name} is not to be had")

@@ -11,6 +11,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import harness
 import pytest
 from commands import FAKEROOT_SC, bare, compile_c, need, read_line
 from hypothesis import given, settings
@@ -275,7 +276,7 @@ def test_a_malformed_file_is_named_with_its_line_and_nothing_runs(
     assert (tmp_path / "state").read_text() == text
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=harness.examples(40), deadline=None, derandomize=True)
 @given(cut=st.integers(0, 400))
 def test_a_truncated_file_is_never_half_loaded(
     cut: int, tmp_path_factory: pytest.TempPathFactory

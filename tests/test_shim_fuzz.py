@@ -6,8 +6,6 @@ C library, which the shim stands in for, one by system calls that all trap.  Aft
 call both look at everything, in many ways, and must see the same; and a call that fails
 for one must fail for the other.  A third process, in a run of its own, repeats it all by
 system calls and must get the same.
-
-FAKEROOT_SC_TEST_EXAMPLES makes it longer: so many times as many examples.
 """
 
 from __future__ import annotations
@@ -44,9 +42,7 @@ from hypothesis import strategies as st
 
 from fakeroot_sc.syscalls.row import Abi
 
-TIMES = int(os.environ.get("FAKEROOT_SC_TEST_EXAMPLES", "1"))
-
-PATIENCE = 120 * TIMES + 300
+PATIENCE = 120 * int(harness.TIMES or 1) + 300
 """Seconds: 300 are what hypothesis takes at the most to make a failing example shorter."""
 
 Call = tuple[Any, ...]
@@ -290,7 +286,7 @@ def agree(build: str, probes: Probes, script: list[tuple[int, Call]], *options: 
 
 def bounded(examples: int) -> settings:
     return settings(
-        max_examples=examples * TIMES,
+        max_examples=harness.examples(examples),
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )

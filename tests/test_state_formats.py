@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import harness
 import pytest
 from commands import FAKEROOT_SC, PATIENCE, bare, need
 from hypothesis import assume, given, settings
@@ -90,7 +91,7 @@ def expected(one: Entry) -> Listed:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=harness.examples(80), deadline=None)
 @given(tree=entries())
 def test_what_is_written_is_read_again(name: str, tree: list[Entry]) -> None:
     if name == "makedevs":
@@ -105,7 +106,7 @@ def test_what_is_written_is_read_again(name: str, tree: list[Entry]) -> None:
     assert read == {one.path: expected(one) for one in tree}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=harness.examples(60), deadline=None)
 @given(tree=entries())
 def test_a_cpio_archive_is_read_again(tree: list[Entry]) -> None:
     form = formats.find("cpio").load()
@@ -488,7 +489,7 @@ TREES = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=harness.examples(40), deadline=None)
 @given(tree=TREES)
 def test_a_tar_archive_says_what_the_state_does(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[tuple[str, ...], Any]
@@ -574,7 +575,7 @@ def test_a_bare_copy_and_a_listing_make_the_same_archive_elsewhere(made: Path, n
 
 @pytest.mark.root
 def test_another_user_makes_the_same_archive(made: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="fsc-carry-") as name:
+    with tempfile.TemporaryDirectory(prefix="fsc-carry-") as name:
         open_to_all = Path(name)
         open_to_all.chmod(0o755)
         for each in made.iterdir():

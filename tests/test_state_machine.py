@@ -388,9 +388,9 @@ def test_processes_are_told_what_real_root_s_are(build: str, probes: Probes) -> 
     run_state_machine_as_test(
         Built,
         settings=settings(
-            max_examples=int(os.environ.get("FAKEROOT_SC_TEST_EXAMPLES", "15")),
+            max_examples=harness.examples(10),
             # What fails must fail again; new ground is sought with more examples.
-            derandomize="FAKEROOT_SC_TEST_EXAMPLES" not in os.environ,
+            derandomize=not harness.TIMES,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
