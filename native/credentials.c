@@ -13,8 +13,10 @@
 //    bytes (AT_RANDOM, getauxval(3)), which every execution draws anew: a mark made
 //    of those of before is in the tag. A child inherits both, and the answer.
 //  - split: of a process with threads that differ. Limits belong to processes,
-//    credentials to threads, so those that differ from the tag are listed here. A child
-//    looks up which thread has made it (/proc/PID/task/TID/children).
+//    credentials to threads, so those that differ from the tag are listed here. All are
+//    marked (thread_mark.c), and hand the mark on to the threads and children they make.
+//    Where there are no marks, a new thread has what the tag says, and a child looks up
+//    which thread has made it (/proc/PID/task/TID/children).
 #include "credentials.h"
 
 #include "answer.h"
@@ -24,6 +26,7 @@
 #include "request.h"
 #include "scope.h"
 #include "target.h"
+#include "thread_mark.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -44,6 +47,7 @@ enum tag_kind { TAG_PLAIN = 1, TAG_SPLIT, TAG_EXEC };
 #define START_MASK ((UINT64_C(1) << (PROCESS_SHIFT - POSITION_BITS)) - 1)
 #define MARKS (UINT32_C(1) << POSITION_BITS)
 #define TAGS_MOST (UINT64_C(1) << 62)
+#define KEEP_TRIES 100
 
 struct task {
 	pid_t process;
@@ -182,6 +186,12 @@ static uint64_t split_tag(pid_t process, uint32_t position)
 	       (leader.start & START_MASK) << POSITION_BITS | position;
 }
 
+static bool is_split(uint64_t tag, pid_t process)
+{
+	return tag >> TAG_KIND_SHIFT == TAG_SPLIT &&
+	       (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1)) == process;
+}
+
 static uint64_t exec_tag(uint32_t mark, uint32_t next, uint32_t position)
 {
 	return (uint64_t)TAG_EXEC << TAG_KIND_SHIFT | (uint64_t)mark << (2 * POSITION_BITS) |
@@ -277,8 +287,28 @@ static bool recall_differing(pid_t tid, uint32_t *position_ret)
 	return true;
 }
 
-// All threads of the process but one keep what they have.
-static int keep_others(const struct task *task, pid_t but, uint32_t position)
+// One thread keeps what it has, which its mark says if the process is split already: marks
+// of before are of those who made it.
+static int keep(const struct task *task, pid_t tid, uint64_t tag, uint32_t mark)
+{
+	struct task thread;
+	read_task(tid, &thread);
+	struct differing one = {
+		.tid = tid,
+		.process = task->process,
+		.start = thread.start,
+		.mark = mark,
+		.position = tag & POSITION_MASK,
+	};
+	if (is_split(tag, task->process))
+		thread_mark_get(tid, &one.position);
+	thread_mark_set(tid, one.position);
+	return keep_differing(&one);
+}
+
+// All threads of the process but one keep what they have. Returns how many of them were
+// not known, or -errno.
+static int keep_others(const struct task *task, pid_t but, uint64_t tag)
 {
 	char name[32];
 	uint32_t mark = execution_mark(but);
@@ -286,21 +316,26 @@ static int keep_others(const struct task *task, pid_t but, uint32_t position)
 	DIR *threads = opendir(name);
 	if (!threads)
 		return -EAGAIN;
-	int error = 0;
+	int error = 0, found = 0;
 	struct dirent *entry;
 	while (!error && (entry = readdir(threads))) {
-		struct differing one = {.tid = atoi(entry->d_name), .process = task->process};
-		if (one.tid == 0 || one.tid == but || find_differing(one.tid))
+		pid_t tid = atoi(entry->d_name);
+		if (tid == 0 || tid == but || find_differing(tid))
 			continue;
-		struct task other;
-		read_task(one.tid, &other);
-		one.start = other.start;
-		one.mark = mark;
-		one.position = position;
-		error = keep_differing(&one);
+		error = keep(task, tid, tag, mark);
+		found++;
 	}
 	closedir(threads);
-	return error;
+	return error ? error : found;
+}
+
+// Until none is left that was made meanwhile, by one that was not marked yet.
+static int keep_all_others(const struct task *task, pid_t but, uint64_t tag)
+{
+	int found = 1;
+	for (int tries = 0; found > 0 && tries < KEEP_TRIES; tries++)
+		found = keep_others(task, but, tag);
+	return found < 0 ? found : 0;
 }
 
 // ---- whose are which ----
@@ -323,6 +358,8 @@ static bool lists_child(pid_t process, pid_t thread, pid_t child)
 static uint32_t inherited(pid_t child, pid_t parent, uint64_t start, uint32_t position)
 {
 	struct task task;
+	if (thread_mark_get(child, &position))
+		return position;
 	read_task(parent, &task);
 	if ((task.start & START_MASK) != start)
 		return position;
@@ -339,8 +376,10 @@ static uint32_t position_by_split(pid_t tid, uint64_t tag)
 	pid_t process = (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1));
 	struct task task;
 	read_task(tid, &task);
-	if (task.process == process)
+	if (task.process == process) {
+		thread_mark_get(tid, &position);
 		return position;
+	}
 	position = inherited(task.process, process, tag >> POSITION_BITS & START_MASK, position);
 	write_tag(tid, plain_tag(position));
 	return position;
@@ -394,6 +433,13 @@ const struct credentials *credentials_of(const struct request *request)
 	return credentials_of_task(request->session, request->tid);
 }
 
+// The tag of a split process, or else the position that all of its threads have.
+static uint64_t common(pid_t tid, pid_t process)
+{
+	uint64_t tag = read_tag(tid);
+	return is_split(tag, process) ? tag : position_by_tag(tid);
+}
+
 // ---- changes ----
 
 static int64_t position_for(struct session *session, const struct credentials *next)
@@ -415,11 +461,13 @@ int credentials_set(const struct request *request, const struct credentials *nex
 	read_task(tid, &task);
 	if (!notification_valid(request))
 		return -ESRCH;
-	uint32_t before = task.threads > 1 ? position_by_tag(tid) : 0;
+	uint64_t tag = task.threads > 1 ? common(tid, task.process) : 0;
 	SCOPED_LOCK held = lock(&changing);
-	int error = task.threads > 1 ? keep_others(&task, tid, before) : 0;
+	int error = task.threads > 1 ? keep_all_others(&task, tid, tag) : 0;
 	if (error)
 		return error;
+	if (task.threads > 1)
+		thread_mark_set(tid, (uint32_t)position);
 	struct differing *own = find_differing(tid);
 	if (own)
 		forget((size_t)(own - differing));
@@ -435,7 +483,7 @@ int credentials_set_at_exec(const struct request *request, const struct credenti
 	if (position < 0)
 		return (int)position;
 	uint32_t mark = execution_mark(tid);
-	uint32_t before = position_by_tag(tid);
+	uint32_t before = position_of(request->session, tid);
 	if (!notification_valid(request))
 		return -ESRCH;
 	return write_tag(tid, mark ? exec_tag(mark, (uint32_t)position, before)

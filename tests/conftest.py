@@ -48,7 +48,6 @@ UNPRIVILEGED = "FAKEROOT_SC_TEST_UID"
 """In the same: the number of the unprivileged user."""
 
 USER_NAME = "fakeroot-sc-test"
-STATIC_BUILDS = {"static", *(name for name in BUILDS if name.endswith("-static"))}
 STAGE_IGNORES = (".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".*_cache")
 SETUP_PATIENCE = 600.0
 
@@ -262,9 +261,8 @@ def _is_told_by_another(item: pytest.Item) -> bool:
         return True
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     names = {value for value in parameters if isinstance(value, str)}
-    if installed.is_traced():
-        return bool(names & LIBC_BUILDS.keys())
-    return bool(names & (STATIC_BUILDS | LIBC_BUILDS.keys() - {"x86-64-libc"}))
+    telling = {"x86-64-static", "i386-static"} if installed.is_traced() else {"x86-64-libc"}
+    return bool(names & BUILDS.keys() - telling) or (not installed.has_shim() and "static" in names)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

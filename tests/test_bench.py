@@ -382,7 +382,7 @@ def test_what_rows_compare_gets_more_runs_than_the_rest(tmp_path: Path) -> None:
     names = ("wanted", "a", "b", "c", "d")
     cases = [Case(["sh", "-c", "sleep 0.05; echo 1"], name) for name in names]
     question = Question("title", "ns", 1, lambda *_: cases, rows=(row,))
-    effort = attrs.evolve(HASTY, question_s=2, runs_least=2, runs_most=99)
+    effort = attrs.evolve(HASTY, question_s=4, runs_least=2, runs_most=16)
     with Scratch(str(tmp_path)) as scratch:
         found = measure(question, [TOOLS["native"]], scratch, effort, lambda _text: None).cells
     wanted, *others = (len(cell.samples) for cell in found)

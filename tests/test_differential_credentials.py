@@ -225,13 +225,7 @@ def test_programs_change_credentials_as_for_real_root(build: str, pair_of: PairO
     modes = [0o755, 0o4755, 0o2755, 0o6755, 0o2745]
     with pair_of(build) as pair:
         share_capabilities(pair)
-        probes = [side.process.args[-1] for side in (pair.real, pair.fake)]  # type: ignore
-        for side, probe in zip((pair.real, pair.fake), probes, strict=True):
-            program = side.directory / "program"
-            program.write_bytes(harness.Path(probe).read_bytes())
-            program.chmod(0o755)
-            if side is pair.fake:
-                os.chown(program, unprivileged(), unprivileged())
+        lay_program(pair)
         for mode, owner in itertools.product(modes, (0, 1000)):
             pair.prepare(
                 [("fchownat", -100, "program", owner, owner, 0), ("chmod", "program", mode)]
@@ -239,6 +233,16 @@ def test_programs_change_credentials_as_for_real_root(build: str, pair_of: PairO
             # Who is in the group may not execute a file without its bit.
             for start in starts(pair)[: 4 if mode & 0o10 else 1]:
                 execute_in_child(pair, [*start, ("setgroups" + wide, 0, 0)])
+
+
+def lay_program(pair: Pair) -> None:
+    """Puts a copy of the probe beside the other files."""
+    for side in (pair.real, pair.fake):
+        program = side.directory / "program"
+        program.write_bytes(harness.Path(side.process.args[-1]).read_bytes())  # type: ignore
+        program.chmod(0o755)
+        if side is pair.fake:
+            os.chown(program, unprivileged(), unprivileged())
 
 
 def execute_in_child(pair: Pair, calls: Sequence[tuple[Any, ...]]) -> None:
@@ -269,29 +273,65 @@ steps = st.one_of(
         st.sampled_from([0xFF, ALL]),
         st.sampled_from([0, 0x80, ALL]),
     ),
-    st.just(("fork",)),
+    st.sampled_from([("fork",), ("thread",), ("back",), ("execute",)]),
 )  # fmt: skip
+
+
+class Actors:
+    """Who makes the calls: processes and threads, each made by the one before."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.sides = (pair.real, pair.fake)
+        self.made: list[str] = []
+
+    def move(self, step: str) -> None:
+        if step == "back" and not self.made:
+            return
+        for side in self.sides:
+            if step == "fork":
+                side.go_on_in_child()
+            elif step == "thread":
+                side.go_on_in_thread()
+            elif step == "back":
+                side.go_on_in_parent()
+            else:
+                assert side.execute("program") == "0"
+        if step == "back":
+            self.made.pop()
+        elif step != "execute":
+            self.made.append(step)
+        while step == "execute" and self.made and self.made[-1] == "thread":
+            self.made.pop()
 
 
 @pytest.mark.parametrize("build", RAW)
 @settings(
-    max_examples=harness.examples(60),
+    max_examples=harness.examples(40),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(script=st.lists(steps, min_size=2, max_size=15))
 @example(script=[("setresuid", 5, 5, 0), ("fork",), ("setuid", 0), ("setfsuid", 5)])
+@example(script=[("thread",), ("setuid", 5), ("thread",), ("thread",), ("back",), ("back",),
+                 ("back",), ("thread",)])  # fmt: skip
+@example(script=[("setresuid", 5, 5, 0), ("thread",), ("setresuid", 6, 0, 6), ("thread",),
+                 ("setuid", 0), ("thread",), ("back",), ("back",), ("thread",)])  # fmt: skip
+@example(script=[("thread",), ("setuid", 5), ("thread",), ("execute",), ("thread",)])
+@example(script=[("setresuid", 5, 5, 0), ("thread",), ("setuid", 0), ("fork",), ("thread",),
+                 ("execute",), ("back",), ("back",), ("execute",)])  # fmt: skip
 def test_any_sequence_of_changes_agrees(
     build: str, pair_of: PairOf, script: list[tuple[Any, ...]]
 ) -> None:
     wide = "32" if BUILDS[build].abi is Abi.I386 else ""
     with pair_of(build) as pair:
         share_capabilities(pair)
+        if ("execute",) in script:
+            lay_program(pair)
+        actors = Actors(pair)
         for name, *arguments in script:
-            if name == "fork":
-                pair.real.go_on_in_child()
-                pair.fake.go_on_in_child()
+            if not arguments:
+                actors.move(name)
                 pair.compare(show(pair))
             else:
                 full = name + (wide if name.startswith("set") else "")

@@ -331,7 +331,7 @@ MOVED = [
 
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("build", ["x86-64-libc", "i386-libc"])
-@bounded(40)
+@bounded(30)
 @given(script=scripts, options=st.sampled_from([(), ("-u",)]))
 @example(script=REUSED, options=())
 @example(script=MOVED, options=())

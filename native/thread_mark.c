@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The mark is the hint in a thread's I/O priority (Linux 6.5): ten bits that a process of
+// the same user can set, and that clone(2) hands on and execve(2) keeps. Hints from 1 to 7
+// limit a command's time on disks that know such limits; those above mean nothing to any.
+// A priority without a class is not handed on, so such a thread is given the class and the
+// level that it has without, which its nice value says (ioprio_set(2)).
+#include "thread_mark.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WHO_PROCESS 1 // IOPRIO_WHO_PROCESS: one thread
+#define CLASS_SHIFT 13
+#define CLASS_BEST_EFFORT 2
+#define CLASS_IDLE 3
+#define LEVEL_MASK 7
+#define HINT_SHIFT 3
+#define HINT_MASK 1023
+#define HINT_FIRST 8
+#define MARKS (HINT_MASK - HINT_FIRST + 1)
+
+static uint32_t positions[MARKS]; // by mark
+static _Atomic unsigned marks;
+
+// Returns the number of the mark, or MARKS when there are no more.
+static unsigned mark_for(uint32_t position)
+{
+	unsigned count = atomic_load(&marks);
+	for (unsigned i = 0; i < count; i++)
+		if (positions[i] == position)
+			return i;
+	if (count < MARKS) {
+		positions[count] = position;
+		atomic_store(&marks, count + 1);
+	}
+	return count;
+}
+
+static int own_priority(pid_t tid)
+{
+	if (sched_getscheduler(tid) == SCHED_IDLE)
+		return CLASS_IDLE << CLASS_SHIFT;
+	int nice = getpriority(PRIO_PROCESS, (id_t)tid);
+	return CLASS_BEST_EFFORT << CLASS_SHIFT | (nice + 20) / 5;
+}
+
+void thread_mark_set(pid_t tid, uint32_t position)
+{
+	int priority = (int)syscall(SYS_ioprio_get, WHO_PROCESS, tid);
+	if (priority < 0)
+		return;
+	if (priority >> CLASS_SHIFT == 0)
+		priority = own_priority(tid);
+	// A thread that cannot be marked must not keep another's mark.
+	unsigned mark = mark_for(position);
+	int hint = mark < MARKS ? (int)mark + HINT_FIRST : 0;
+	priority &= ~(HINT_MASK << HINT_SHIFT);
+	syscall(SYS_ioprio_set, WHO_PROCESS, tid, priority | hint << HINT_SHIFT);
+}
+
+bool thread_mark_get(pid_t tid, uint32_t *position_ret)
+{
+	int priority = (int)syscall(SYS_ioprio_get, WHO_PROCESS, tid);
+	int mark = priority < 0 ? -1 : (priority >> HINT_SHIFT & HINT_MASK) - HINT_FIRST;
+	if (mark < 0 || (unsigned)mark >= atomic_load(&marks))
+		return false;
+	*position_ret = positions[mark];
+	return true;
+}
