@@ -17,7 +17,7 @@ import stat
 import struct
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -88,6 +88,9 @@ class Token(str):
 
 Argument = int | str | bytes
 """Of a call: a plain string is a path, see at_page_end()."""
+
+Order = tuple[str, Sequence[Argument], str, str]
+"""A call's name and arguments, the line that makes the probe issue it, a stat's layout."""
 
 
 def _bytes(text: str | bytes) -> bytes:
@@ -197,16 +200,22 @@ def encode_device(major: int, minor: int) -> int:
     return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Result:
     """What a call returned.  ``variant`` tells how its buffer is to be read."""
 
-    call: str
+    name: str
+    arguments: Sequence[Argument]
     value: int
     error: int
-    buffers: dict[int, bytes] = field(default_factory=dict)
-    intact: bool = True
-    variant: str = ""
+    buffers: dict[int, bytes]
+    intact: bool
+    variant: str
+
+    @property
+    def call(self) -> str:
+        """The call as C source would have it, nearly."""
+        return f"{self.name}({', '.join(map(_show, self.arguments))})"
 
     @property
     def outcome(self) -> str:
@@ -295,7 +304,7 @@ class Session:
     def calls(self, calls: Iterable[tuple[Any, ...]]) -> list[Result]:
         """Issues calls, each given as (name or row, arguments...)."""
         results: list[Result] = []
-        batch: list[tuple[str, str, str]] = []
+        batch: list[Order] = []
         for call, *arguments in calls:
             tokens = " ".join(map(_encode, arguments))
             row = row_of(self.abi, call) if isinstance(call, str) else call
@@ -303,23 +312,22 @@ class Session:
                 name, number = row.name, row.number(self.abi)
             else:
                 name, number = call, self.number(call)
-            shown = ", ".join(map(_show, arguments))
             variant = row.variant if row is not None and row.family == "stat" else ""
-            batch.append((f"{name}({shown})", f"call {number:x} {tokens}\n", variant))
+            batch.append((name, arguments, f"call {number:x} {tokens}\n", variant))
             if len(batch) == 40:  # what comes back must fit into the pipe
                 results += self._exchange(batch)
                 batch = []
         return results + self._exchange(batch)
 
-    def _exchange(self, batch: Sequence[tuple[str, str, str]]) -> list[Result]:
+    def _exchange(self, batch: Sequence[Order]) -> list[Result]:
         if not batch:
             return []
         with contextlib.suppress(BrokenPipeError):
-            self.stdin.write("".join(line for _, line, _ in batch).encode())
+            self.stdin.write("".join(line for _, _, line, _ in batch).encode())
             self.stdin.flush()
-        return [self._result(name, variant) for name, _, variant in batch]
+        return [self._result(name, arguments, variant) for name, arguments, _, variant in batch]
 
-    def _result(self, name: str, variant: str) -> Result:
+    def _result(self, name: str, arguments: Sequence[Argument], variant: str) -> Result:
         line = self.stdout.readline().decode().split()
         if not line:
             assert self.stdout is self.process.stdout, f"{name}: the probe ended"
@@ -332,10 +340,10 @@ class Session:
             slot, state, data = part.split(":")
             buffers[int(slot)] = bytes.fromhex(data)
             intact = intact and state == "ok"
-        return Result(name, int(line[0]), int(line[1]), buffers, intact, variant)
+        return Result(name, arguments, int(line[0]), int(line[1]), buffers, intact, variant)
 
     def _order(self, word: str) -> None:
-        result = self._exchange([(word, word + "\n", "")])[0]
+        result = self._exchange([(word, (), word + "\n", "")])[0]
         assert result.value == 0
 
     def go_on_in_thread(self) -> None:
@@ -352,7 +360,8 @@ class Session:
 
     def execute(self, program: str) -> str:
         """Executes the probe, under that name, in place of itself; returns an errno's name or 0."""
-        return self._exchange([("execve", f"exec {_bytes(program).hex()}\n", "")])[0].outcome
+        line = f"exec {_bytes(program).hex()}\n"
+        return self._exchange([("execve", (program,), line, "")])[0].outcome
 
     def ok(self, call: str | Syscall, *arguments: Argument) -> int:
         """A call that must succeed; returns its value."""

@@ -334,7 +334,7 @@ operations = st.one_of(
 
 @pytest.mark.parametrize("build", RAW)
 @settings(
-    max_examples=harness.examples(20),
+    max_examples=harness.examples(30),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

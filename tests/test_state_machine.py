@@ -388,7 +388,7 @@ def test_processes_are_told_what_real_root_s_are(build: str, probes: Probes) -> 
     run_state_machine_as_test(
         Built,
         settings=settings(
-            max_examples=harness.examples(6),
+            max_examples=harness.examples(10),
             # What fails must fail again; new ground is sought with more examples.
             derandomize=not harness.TIMES,
             stateful_step_count=30,

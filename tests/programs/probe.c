@@ -73,18 +73,33 @@ static void prepare_slots(void)
 	}
 }
 
+static const char digits[] = "0123456789abcdef";
+
+static unsigned digit(char hex)
+{
+	return (unsigned)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
+}
+
 static size_t decode_hex(const char *hex, unsigned char *bytes)
 {
 	size_t size = 0;
-	unsigned byte;
-	for (; sscanf(hex, "%2x", &byte) == 1; hex += 2) {
+	for (; *hex; hex += 2) {
 		if (size == DATA) {
 			errno = E2BIG;
 			die("argument");
 		}
-		bytes[size++] = (unsigned char)byte;
+		bytes[size++] = (unsigned char)(digit(hex[0]) << 4 | digit(hex[1]));
 	}
 	return size;
+}
+
+// Most of what the probe does is to show bytes.
+static void show_hex(const unsigned char *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		putchar_unlocked(digits[bytes[i] >> 4]);
+		putchar_unlocked(digits[bytes[i] & 15]);
+	}
 }
 
 static unsigned long place_string(struct slot *slot, char kind, const char *hex)
@@ -145,8 +160,7 @@ static void show(int number, struct slot *slot)
 	if (!slot->buffer)
 		return;
 	printf(" %d:%s:", number, intact(slot) ? "ok" : "broken");
-	for (size_t i = 0; i < slot->size; i++)
-		printf("%02x", slot->buffer[i]);
+	show_hex(slot->buffer, slot->size);
 	if (slot->read_only && mprotect(slot->data, DATA, PROT_READ | PROT_WRITE) < 0)
 		die("mprotect");
 }
