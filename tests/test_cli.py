@@ -237,6 +237,7 @@ def test_parse_raises_nothing_but_usage_errors(arguments: list[str]) -> None:
     assert arguments == given_ones
 
 
+@pytest.mark.pure
 @given(
     st.lists(st.sampled_from(["-u", "-lx", "--lib=x", "-b7", "-fx"])), st.lists(WORDS, min_size=1)
 )
