@@ -320,7 +320,9 @@ static int keep_others(const struct task *task, pid_t but, uint64_t tag)
 	struct dirent *entry;
 	while (!error && (entry = readdir(threads))) {
 		pid_t tid = atoi(entry->d_name);
-		if (tid == 0 || tid == but || find_differing(tid))
+		const struct differing *known = find_differing(tid);
+		if (tid == 0 || tid == but ||
+		    (known && known->process == task->process && known->mark == mark))
 			continue;
 		error = keep(task, tid, tag, mark);
 		found++;

@@ -4,7 +4,7 @@
 // the same user can set, and that clone(2) hands on and execve(2) keeps. Hints from 1 to 7
 // limit a command's time on disks that know such limits; those above mean nothing to any.
 // A priority without a class is not handed on, so such a thread is given the class and the
-// level that it has without, which its nice value says (ioprio_set(2)).
+// level that it has without, by its policy and its nice value (ioprio_set(2)).
 #include "thread_mark.h"
 
 #include <sched.h>
@@ -15,9 +15,9 @@
 
 #define WHO_PROCESS 1 // IOPRIO_WHO_PROCESS: one thread
 #define CLASS_SHIFT 13
+#define CLASS_REAL_TIME 1
 #define CLASS_BEST_EFFORT 2
 #define CLASS_IDLE 3
-#define LEVEL_MASK 7
 #define HINT_SHIFT 3
 #define HINT_MASK 1023
 #define HINT_FIRST 8
@@ -42,10 +42,13 @@ static unsigned mark_for(uint32_t position)
 
 static int own_priority(pid_t tid)
 {
-	if (sched_getscheduler(tid) == SCHED_IDLE)
+	int policy = sched_getscheduler(tid), class = CLASS_BEST_EFFORT;
+	if (policy == SCHED_IDLE)
 		return CLASS_IDLE << CLASS_SHIFT;
+	if (policy == SCHED_FIFO || policy == SCHED_RR)
+		class = CLASS_REAL_TIME;
 	int nice = getpriority(PRIO_PROCESS, (id_t)tid);
-	return CLASS_BEST_EFFORT << CLASS_SHIFT | (nice + 20) / 5;
+	return class << CLASS_SHIFT | (nice + 20) / 5;
 }
 
 void thread_mark_set(pid_t tid, uint32_t position)

@@ -221,6 +221,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mode", choices=("notify", "ptrace", "ptrace-all"), help=text)
 
 
+def _own_directory(config: pytest.Config, prefix: str) -> Path:
+    """For the time of the run; others can read it, too."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    directory.chmod(0o755)
+    return directory
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _start_programs_as_a_shell_would()
     if not Path(installed.FAKEROOT_SC).exists():
@@ -228,15 +236,14 @@ def pytest_configure(config: pytest.Config) -> None:
             f"{installed.FAKEROOT_SC} is missing: the tests check the installed command; "
             f"run {sys.executable} -m pip install '.[test]' first"
         )
+    if not hasattr(config, "workerinput"):
+        os.environ[installed.BUILT] = str(_own_directory(config, "fsc-built-"))
     options = ["--no-shim"] * config.option.no_shim
     if config.option.mode:
         options.append(f"--mode={config.option.mode}")
     if options:
-        directory = Path(tempfile.mkdtemp(prefix="fsc-command-"))
-        config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
-        directory.chmod(0o755)
         try:
-            installed.always_with(options, directory)
+            installed.always_with(options, _own_directory(config, "fsc-command-"))
         except (OSError, subprocess.CalledProcessError) as error:
             raise pytest.UsageError(f"{options} takes cc (Debian package gcc): {error}") from error
 
@@ -315,17 +322,10 @@ Probes = Callable[[str], Probe]
 
 
 @pytest.fixture(scope="session")
-def probes(tmp_path_factory: pytest.TempPathFactory) -> Probes:
+def probes() -> Probes:
     """Builds probes by name, once for all workers; skips where the machine lacks what it takes."""
     built: dict[str, Probe | CannotBuild] = {}
-    base = tmp_path_factory.getbasetemp()
-    if PART in os.environ:  # others must reach them, too, and pytest's own directories are closed
-        directory = Path(tempfile.gettempdir()) / "probes"
-    elif "PYTEST_XDIST_WORKER" in os.environ:
-        directory = base.parent / "probes"
-    else:
-        directory = base / "probes"
-    directory.mkdir(exist_ok=True)
+    directory = Path(os.environ[installed.BUILT])
 
     def probe_named(name: str) -> Probe:
         if name not in built:

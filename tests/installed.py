@@ -13,6 +13,9 @@ FAKEROOT_SC = str(Path(sys.executable).parent / "fakeroot-sc")
 
 STATE_TOOL = str(Path(sys.executable).parent / "fakeroot-sc-state")
 
+BUILT = "FAKEROOT_SC_TEST_BUILT"
+"""In the environment: the directory of programs that all workers of a run share."""
+
 OPTIONS: list[str] = []
 """What FAKEROOT_SC adds to its arguments; to be given where it is started in other ways."""
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import harness
-import pytest
 from harness import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -79,23 +79,23 @@ def test_a_call_with_16_bit_ids_reads_16_bits(fake32: Session) -> None:
             assert fake32.owner("file") == (65534, 65534), row.name
 
 
-@pytest.mark.parametrize(
-    ("mode", "left"),
-    [
-        (0o6755, 0o755),
-        (0o4711, 0o711),
-        (0o2755, 0o755),
-        (0o2745, 0o2745),  # without group execution it means mandatory locking
-        (0o6745, 0o2745),
-        (0o1777, 0o1777),
-        (0o4000, 0),
-    ],
-)
-def test_a_file_loses_its_set_id_bits(mode: int, left: int, fake: Session) -> None:
-    for uid, gid in ((5, 6), (0, 0), (-1, 7)):
-        fake.ok("chmod", "file", mode)
-        fake.chown("file", uid, gid)
-        assert fake.mode("file") == stat.S_IFREG | left
+LEFT_BY_CHOWN = {
+    0o6755: 0o755,
+    0o4711: 0o711,
+    0o2755: 0o755,
+    0o2745: 0o2745,  # without group execution it means mandatory locking
+    0o6745: 0o2745,
+    0o1777: 0o1777,
+    0o4000: 0,
+}
+
+
+def test_a_file_loses_its_set_id_bits(fake: Session) -> None:
+    for mode, left in LEFT_BY_CHOWN.items():
+        for uid, gid in ((5, 6), (0, 0), (-1, 7)):
+            fake.ok("chmod", "file", mode)
+            fake.chown("file", uid, gid)
+            assert fake.mode("file") == stat.S_IFREG | left, oct(mode)
 
 
 def test_a_directory_keeps_its_set_id_bits(fake: Session) -> None:
@@ -179,14 +179,12 @@ def test_a_removed_but_open_file_keeps_and_takes_an_owner(fake: Session) -> None
     assert (shown["uid"], shown["gid"], shown["nlink"]) == (7, 8, 0)
 
 
-@pytest.mark.parametrize(
-    "path", ["/proc/self/fd/{fd}", "/dev/fd/{fd}", "/dev/./fd/{fd}", "/dev/../proc/self/fd/{fd}"]
-)
-def test_a_path_through_the_own_process_is_that_of_the_program(path: str, fake: Session) -> None:
-    for number in range(12):
+def test_a_path_through_the_own_process_is_that_of_the_program(fake: Session) -> None:
+    paths = ("/proc/self/fd/{}", "/dev/fd/{}", "/dev/./fd/{}", "/dev/../proc/self/fd/{}")
+    for number, path in itertools.product(range(12), paths):
         fd = fake.open("file", os.O_PATH)
-        fake.ok("fchownat", AT_FDCWD, path.format(fd=fd), 100 + number, 0, 0)
-        assert fake.owner("file") == (100 + number, 0)
+        fake.ok("fchownat", AT_FDCWD, path.format(fd), 100 + fd, 0, 0)
+        assert fake.owner("file") == (100 + fd, 0), (number, path)
     fake.ok("dup3", fd, 0, 0)
     fake.ok("fchownat", AT_FDCWD, "/dev/stdin", 5, 6, 0)
     assert fake.owner("file") == (5, 6)

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,25 @@ PROGRAM = bpf.unpack(passes.patch_pass(STOCK, PASS))
 
 Program = list[bpf.Instruction]
 CALLS = [(abi, number, row) for abi in Abi for number, row in rows(abi).items()]
-call = pytest.mark.parametrize(
-    ("abi", "number", "row"),
-    CALLS,
-    ids=[f"{abi.value}-{row.name}-{number & ~X32_SYSCALL_BIT}" for abi, number, row in CALLS],
-)
 registers = st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6)
 plain_words = st.sampled_from([0, 1, 2, 3, 4, 7, 0x100, 0xFFFF_FF9C, 0xFFFF_FFFF])
 HIGH_GARBAGE = (0, 1, 0xFFFF_FFFF, 0xDEAD_BEEF)
+
+
+def every_call(check: Callable[[Abi, int, Syscall], None]) -> Callable[[], None]:
+    """Makes a test of a check: it names all rows that fail."""
+
+    def test() -> None:
+        failed = []
+        for abi, number, row in CALLS:
+            try:
+                check(abi, number, row)
+            except AssertionError as error:
+                failed.append(f"{abi.value} {row.name} {number & ~X32_SYSCALL_BIT}: {error}")
+        assert not failed, "\n".join(failed)
+
+    test.__name__ = check.__name__
+    return test
 
 
 def decide(abi: Abi, number: int, args: list[int], program: Program = PROGRAM) -> int:
@@ -83,7 +94,7 @@ def with_pass(args: list[int], value: int = PASS) -> list[int]:
 # The rows
 
 
-@call
+@every_call
 def test_a_call_traps_whatever_its_other_registers_hold(
     abi: Abi, number: int, row: Syscall
 ) -> None:
@@ -118,14 +129,14 @@ def test_whether_a_file_exists_is_the_kernel_s_to_say(abi: Abi, number: int, row
         assert decide(abi, number, args) == decision
 
 
-@call
+@every_call
 def test_the_pass_opens_exactly_the_rows_that_say_so(abi: Abi, number: int, row: Syscall) -> None:
     decision = bpf.RET_ALLOW if row.passes else bpf.RET_USER_NOTIF
     for high in HIGH_GARBAGE:
         assert decide(abi, number, with_pass(trapping(row, high))) == decision
 
 
-@call
+@every_call
 def test_a_wrong_pass_opens_nothing(abi: Abi, number: int, row: Syscall) -> None:
     wrong = [PASS ^ 1 << bit for bit in range(abi.register_bits)]
     wrong += [0, PASS >> 32, PASS ^ 0xFFFF_FFFF, 0x4853_4150_4C53_4150]
@@ -133,7 +144,7 @@ def test_a_wrong_pass_opens_nothing(abi: Abi, number: int, row: Syscall) -> None
         assert decide(abi, number, with_pass(trapping(row), value)) == bpf.RET_USER_NOTIF
 
 
-@call
+@every_call
 def test_one_word_of_the_pass_is_enough_for_i386_only(abi: Abi, number: int, row: Syscall) -> None:
     low_right = with_pass(trapping(row), PASS ^ 0xFFFF_FFFF << 32)
     opened = row.passes and abi is Abi.I386
@@ -142,7 +153,7 @@ def test_one_word_of_the_pass_is_enough_for_i386_only(abi: Abi, number: int, row
     assert decide(abi, number, high_right) == bpf.RET_USER_NOTIF
 
 
-@call
+@every_call
 def test_a_pass_bound_to_another_call_opens_nothing(abi: Abi, number: int, row: Syscall) -> None:
     if BOUND_ARGUMENT in {row.position(masked.argument) for masked in row.traps}:
         return  # the other call does not trap
@@ -434,7 +445,7 @@ def test_the_module_of_a_plain_run_imports_nothing() -> None:
 # The table and what is derived from it
 
 
-@call
+@every_call
 def test_numbers_are_those_of_system_calls(abi: Abi, number: int, row: Syscall) -> None:
     assert system_calls.syscalls().get(row.name, abi.value) == number
 
