@@ -109,6 +109,12 @@ def test_old_stat_serves_small_inode_numbers(probe32: Probe) -> None:
         with probe32.session(directory) as fake:
             fake.chown("file", 1001, 70000)
             fd = fake.open("file")
+            fake.ok("mknod", "disk", stat.S_IFBLK | 0o660, harness.encode_device(259, 70000))
+            old = harness.row_of(Abi.I386, "oldstat")
+            assert old
+            # old_encode_dev(): the sum is cut, not its parts.
+            rdev = fake.call(*call_of(old, "disk", -1)).attributes["rdev"]
+            assert rdev == (259 << 8 | 70000) & 0xFFFF
             for row in harness.rows_of(Abi.I386, "stat"):
                 if row.variant != "i386_oldstat":
                     continue
