@@ -76,7 +76,8 @@ static struct credential_store store;
 static uint64_t root_tag;
 static bool can_tag;
 
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER; // guards what follows
+// Guards what follows, and every tag from the time it is read until it is written.
+static pthread_mutex_t changing = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct differing *differing;
 static size_t differing_count, differing_room;
 static _Atomic size_t differing_any;
@@ -287,9 +288,15 @@ static bool recall_differing(pid_t tid, uint32_t *position_ret)
 	return true;
 }
 
-// One thread keeps what it has, which its mark says if the process is split already: marks
-// of before are of those who made it.
-static int keep(const struct task *task, pid_t tid, uint64_t tag, uint32_t mark)
+// What threads have that are not listed: this, or what their marks say where those are of
+// this process. Otherwise they are of who made it.
+struct common {
+	uint32_t position;
+	bool marked;
+};
+
+// One thread keeps what it has.
+static int keep(const struct task *task, pid_t tid, struct common common, uint32_t mark)
 {
 	struct task thread;
 	read_task(tid, &thread);
@@ -298,9 +305,9 @@ static int keep(const struct task *task, pid_t tid, uint64_t tag, uint32_t mark)
 		.process = task->process,
 		.start = thread.start,
 		.mark = mark,
-		.position = tag & POSITION_MASK,
+		.position = common.position,
 	};
-	if (is_split(tag, task->process))
+	if (common.marked)
 		thread_mark_get(tid, &one.position);
 	thread_mark_set(tid, one.position);
 	return keep_differing(&one);
@@ -308,7 +315,7 @@ static int keep(const struct task *task, pid_t tid, uint64_t tag, uint32_t mark)
 
 // All threads of the process but one keep what they have. Returns how many of them were
 // not known, or -errno.
-static int keep_others(const struct task *task, pid_t but, uint64_t tag)
+static int keep_others(const struct task *task, pid_t but, struct common common)
 {
 	char name[32];
 	uint32_t mark = execution_mark(but);
@@ -324,20 +331,11 @@ static int keep_others(const struct task *task, pid_t but, uint64_t tag)
 		if (tid == 0 || tid == but ||
 		    (known && known->process == task->process && known->mark == mark))
 			continue;
-		error = keep(task, tid, tag, mark);
+		error = keep(task, tid, common, mark);
 		found++;
 	}
 	closedir(threads);
 	return error ? error : found;
-}
-
-// Until none is left that was made meanwhile, by one that was not marked yet.
-static int keep_all_others(const struct task *task, pid_t but, uint64_t tag)
-{
-	int found = 1;
-	for (int tries = 0; found > 0 && tries < KEEP_TRIES; tries++)
-		found = keep_others(task, but, tag);
-	return found < 0 ? found : 0;
 }
 
 // ---- whose are which ----
@@ -365,7 +363,6 @@ static uint32_t inherited(pid_t child, pid_t parent, uint64_t start, uint32_t po
 	read_task(parent, &task);
 	if ((task.start & START_MASK) != start)
 		return position;
-	SCOPED_LOCK held = lock(&changing);
 	for (size_t i = 0; i < differing_count; i++)
 		if (differing[i].process == parent && lists_child(parent, differing[i].tid, child))
 			return differing[i].position;
@@ -378,40 +375,57 @@ static uint32_t position_by_split(pid_t tid, uint64_t tag)
 	pid_t process = (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1));
 	struct task task;
 	read_task(tid, &task);
-	if (task.process == process) {
+	if (task.process == process)
 		thread_mark_get(tid, &position);
-		return position;
-	}
-	position = inherited(task.process, process, tag >> POSITION_BITS & START_MASK, position);
-	write_tag(tid, plain_tag(position));
+	else
+		position = inherited(task.process, process, tag >> POSITION_BITS & START_MASK,
+				     position);
+	// The last thread, after an execve(2), say, needs its mark no longer.
+	if (task.process != process || task.threads == 1)
+		write_tag(tid, plain_tag(position));
 	return position;
+}
+
+static bool has_executed(pid_t tid, uint64_t tag)
+{
+	return execution_mark(tid) != (tag >> (2 * POSITION_BITS) & POSITION_MASK);
 }
 
 static uint32_t position_by_exec(pid_t tid, uint64_t tag)
 {
-	uint32_t mark = tag >> (2 * POSITION_BITS) & POSITION_MASK;
-	if (execution_mark(tid) == mark)
-		return tag & POSITION_MASK;
+	if (!has_executed(tid, tag)) {
+		uint32_t position = tag & POSITION_MASK;
+		thread_mark_get(tid, &position);
+		return position;
+	}
 	uint32_t next = tag >> POSITION_BITS & POSITION_MASK;
 	write_tag(tid, plain_tag(next));
 	return next;
 }
 
+static bool is_simple(uint64_t tag)
+{
+	uint64_t kind = tag >> TAG_KIND_SHIFT;
+	return tag == root_tag || (kind != TAG_SPLIT && kind != TAG_EXEC);
+}
+
+static uint32_t position_by_simple(uint64_t tag)
+{
+	bool plain = tag != root_tag && tag >> 40 == plain_tag(1) >> 40;
+	return plain ? tag & POSITION_MASK : 0; // or the process's own idea of a limit
+}
+
 static uint32_t position_by_tag(pid_t tid)
 {
 	uint64_t tag = read_tag(tid);
-	if (tag == root_tag)
-		return 0;
-	switch (tag >> TAG_KIND_SHIFT) {
-	case TAG_PLAIN:
-		return (tag >> 40 & 0xfffff) == PLAIN_MAGIC ? tag & POSITION_MASK : 0;
-	case TAG_SPLIT:
-		return position_by_split(tid, tag);
-	case TAG_EXEC:
-		return position_by_exec(tid, tag);
-	default: // the process's own idea of a limit
-		return 0;
-	}
+	if (is_simple(tag))
+		return position_by_simple(tag);
+	SCOPED_LOCK held = lock(&changing);
+	tag = read_tag(tid);
+	if (is_simple(tag))
+		return position_by_simple(tag);
+	return tag >> TAG_KIND_SHIFT == TAG_SPLIT ? position_by_split(tid, tag)
+						  : position_by_exec(tid, tag);
 }
 
 static uint32_t position_of(struct session *session, pid_t tid)
@@ -435,11 +449,24 @@ const struct credentials *credentials_of(const struct request *request)
 	return credentials_of_task(request->session, request->tid);
 }
 
-// The tag of a split process, or else the position that all of its threads have.
-static uint64_t common(pid_t tid, pid_t process)
+static struct common common_of(pid_t tid, pid_t process)
 {
 	uint64_t tag = read_tag(tid);
-	return is_split(tag, process) ? tag : position_by_tag(tid);
+	bool executing = !is_simple(tag) && tag >> TAG_KIND_SHIFT == TAG_EXEC &&
+			 !has_executed(tid, tag);
+	if (is_split(tag, process) || executing)
+		return (struct common){tag & POSITION_MASK, true};
+	return (struct common){position_by_tag(tid), false};
+}
+
+// Until none is left that was made meanwhile, by one that was not marked yet.
+static int keep_all_others(const struct task *task, pid_t but)
+{
+	struct common common = common_of(but, task->process);
+	int found = 1;
+	for (int tries = 0; found > 0 && tries < KEEP_TRIES; tries++)
+		found = keep_others(task, but, common);
+	return found < 0 ? found : 0;
 }
 
 // ---- changes ----
@@ -463,9 +490,8 @@ int credentials_set(const struct request *request, const struct credentials *nex
 	read_task(tid, &task);
 	if (!notification_valid(request))
 		return -ESRCH;
-	uint64_t tag = task.threads > 1 ? common(tid, task.process) : 0;
 	SCOPED_LOCK held = lock(&changing);
-	int error = task.threads > 1 ? keep_all_others(&task, tid, tag) : 0;
+	int error = task.threads > 1 ? keep_all_others(&task, tid) : 0;
 	if (error)
 		return error;
 	if (task.threads > 1)
@@ -484,10 +510,19 @@ int credentials_set_at_exec(const struct request *request, const struct credenti
 	int64_t position = position_for(request->session, next);
 	if (position < 0)
 		return (int)position;
-	uint32_t mark = execution_mark(tid);
-	uint32_t before = position_of(request->session, tid);
+	struct task task;
+	read_task(tid, &task);
+	uint32_t mark = execution_mark(tid), marked;
 	if (!notification_valid(request))
 		return -ESRCH;
+	SCOPED_LOCK held = lock(&changing);
+	uint32_t before = position_of(request->session, tid);
+	int error = task.threads > 1 ? keep_all_others(&task, tid) : 0;
+	if (error)
+		return error;
+	// Should it fail, the others go on, and what they make tells by its marks.
+	if (task.threads > 1 || thread_mark_get(tid, &marked))
+		thread_mark_set(tid, before);
 	return write_tag(tid, mark ? exec_tag(mark, (uint32_t)position, before)
 				   : plain_tag((uint32_t)position));
 }

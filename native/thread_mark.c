@@ -3,10 +3,12 @@
 // The mark is the hint in a thread's I/O priority (Linux 6.5): ten bits that a process of
 // the same user can set, and that clone(2) hands on and execve(2) keeps. Hints from 1 to 7
 // limit a command's time on disks that know such limits; those above mean nothing to any.
+// Threads that share an I/O context (CLONE_IO) share it.
 // A priority without a class is not handed on, so such a thread is given the class and the
 // level that it has without, by its policy and its nice value (ioprio_set(2)).
 #include "thread_mark.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -18,6 +20,7 @@
 #define CLASS_REAL_TIME 1
 #define CLASS_BEST_EFFORT 2
 #define CLASS_IDLE 3
+#define LEVEL_MASK 7
 #define HINT_SHIFT 3
 #define HINT_MASK 1023
 #define HINT_FIRST 8
@@ -40,15 +43,24 @@ static unsigned mark_for(uint32_t position)
 	return count;
 }
 
-static int own_priority(pid_t tid)
+static int own_class(pid_t tid)
 {
-	int policy = sched_getscheduler(tid), class = CLASS_BEST_EFFORT;
-	if (policy == SCHED_IDLE)
-		return CLASS_IDLE << CLASS_SHIFT;
-	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		class = CLASS_REAL_TIME;
-	int nice = getpriority(PRIO_PROCESS, (id_t)tid);
-	return class << CLASS_SHIFT | (nice + 20) / 5;
+	switch (sched_getscheduler(tid) & ~SCHED_RESET_ON_FORK) {
+	case SCHED_IDLE:
+		return CLASS_IDLE;
+	case SCHED_FIFO:
+	case SCHED_RR:
+	case SCHED_DEADLINE:
+		return CLASS_REAL_TIME;
+	default:
+		return CLASS_BEST_EFFORT;
+	}
+}
+
+static int set_priority(pid_t tid, int class, int level, int hint)
+{
+	int priority = class << CLASS_SHIFT | hint << HINT_SHIFT | level;
+	return (int)syscall(SYS_ioprio_set, WHO_PROCESS, tid, priority);
 }
 
 void thread_mark_set(pid_t tid, uint32_t position)
@@ -56,13 +68,17 @@ void thread_mark_set(pid_t tid, uint32_t position)
 	int priority = (int)syscall(SYS_ioprio_get, WHO_PROCESS, tid);
 	if (priority < 0)
 		return;
-	if (priority >> CLASS_SHIFT == 0)
-		priority = own_priority(tid);
+	int class = priority >> CLASS_SHIFT, level = priority & LEVEL_MASK;
+	if (class == 0) {
+		class = own_class(tid);
+		level = (getpriority(PRIO_PROCESS, (id_t)tid) + 20) / 5;
+	}
 	// A thread that cannot be marked must not keep another's mark.
 	unsigned mark = mark_for(position);
 	int hint = mark < MARKS ? (int)mark + HINT_FIRST : 0;
-	priority &= ~(HINT_MASK << HINT_SHIFT);
-	syscall(SYS_ioprio_set, WHO_PROCESS, tid, priority | hint << HINT_SHIFT);
+	// The class of real-time threads takes CAP_SYS_NICE.
+	if (set_priority(tid, class, level, hint) < 0 && errno == EPERM)
+		set_priority(tid, CLASS_BEST_EFFORT, level, hint);
 }
 
 bool thread_mark_get(pid_t tid, uint32_t *position_ret)

@@ -273,7 +273,7 @@ steps = st.one_of(
         st.sampled_from([0xFF, ALL]),
         st.sampled_from([0, 0x80, ALL]),
     ),
-    st.sampled_from([("fork",), ("thread",), ("back",), ("execute",)]),
+    st.sampled_from([("fork",), ("thread",), ("back",), ("execute",), ("fail to execute",)]),
 )  # fmt: skip
 
 
@@ -294,11 +294,14 @@ class Actors:
                 side.go_on_in_thread()
             elif step == "back":
                 side.go_on_in_parent()
-            else:
+            elif step == "execute":
                 assert side.execute("program") == "0"
+            else:
+                no_arguments = side.call("execve", "program", harness.LOW_POINTER, 0)
+                assert no_arguments.outcome == "EFAULT"
         if step == "back":
             self.made.pop()
-        elif step != "execute":
+        elif step in ("fork", "thread"):
             self.made.append(step)
         while step == "execute" and self.made and self.made[-1] == "thread":
             self.made.pop()
@@ -320,13 +323,16 @@ class Actors:
 @example(script=[("thread",), ("setuid", 5), ("thread",), ("execute",), ("thread",)])
 @example(script=[("setresuid", 5, 5, 0), ("thread",), ("setuid", 0), ("fork",), ("thread",),
                  ("execute",), ("back",), ("back",), ("execute",)])  # fmt: skip
+@example(script=[("setresuid", 5, 5, 0), ("thread",), ("setuid", 0), ("setfsuid", 5),
+                 ("fail to execute",), ("thread",), ("back",), ("back",), ("thread",),
+                 ("fork",)])  # fmt: skip
 def test_any_sequence_of_changes_agrees(
     build: str, pair_of: PairOf, script: list[tuple[Any, ...]]
 ) -> None:
     wide = "32" if BUILDS[build].abi is Abi.I386 else ""
     with pair_of(build) as pair:
         share_capabilities(pair)
-        if ("execute",) in script:
+        if {("execute",), ("fail to execute",)} & {*script}:
             lay_program(pair)
         actors = Actors(pair)
         for name, *arguments in script:
