@@ -47,6 +47,9 @@ PART = "FAKEROOT_SC_TEST_PART"
 UNPRIVILEGED = "FAKEROOT_SC_TEST_UID"
 """In the same: the number of the unprivileged user."""
 
+PLACE = "FAKEROOT_SC_TEST_TMPDIR"
+"""In the environment of root: where both inner runs have their files."""
+
 USER_NAME = "fakeroot-sc-test"
 STAGE_IGNORES = (".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".*_cache")
 SETUP_PATIENCE = 600.0
@@ -133,7 +136,7 @@ def _moved(arguments: tuple[str, ...], root: Path, copy: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _directory(name: str, owner: tuple[int, int], mode: int) -> Iterator[Path]:
-    place = os.environ.get("TMPDIR", "/var/tmp")
+    place = os.environ.get(PLACE, "/var/tmp")  # root's TMPDIR may be closed to others
     path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
     try:
         path.chmod(mode)
