@@ -11,6 +11,7 @@ from pathlib import Path
 import harness
 import installed
 import pytest
+from commands import compile_c
 from conftest import Probes, Run
 from harness import Abi, Probe, Session, buffer
 
@@ -145,3 +146,53 @@ def test_children_leave_nothing_behind(run: Run, tmp_path: Path) -> None:
     done = run(str(tmp_path / "forks"), str(CHILDREN // (10 if installed.is_traced() else 1)))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 100  # kilobytes; four bytes a child
+
+
+TOGETHER = r"""
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define THREADS 8
+static pthread_barrier_t barrier;
+static int wrong;
+static void *change(void *unused)
+{
+    (void)unused;
+    pthread_barrier_wait(&barrier);
+    syscall(SYS_setresuid, 1000, 1000, 1000);
+    pthread_barrier_wait(&barrier);
+    if (syscall(SYS_getuid) != 1000)
+        __atomic_store_n(&wrong, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+int main(void)
+{
+    pthread_t threads[THREADS];
+    // From now on any call may wait, so that several are answered at once.
+    if (chroot("/dev") == 0)
+        return 2;
+    for (int round = 0; round < 25; round++) {
+        int status;
+        if (fork() > 0) {
+            wait(&status);
+            if (status != 0)
+                return 1;
+            continue;
+        }
+        pthread_barrier_init(&barrier, NULL, THREADS);
+        for (int i = 0; i < THREADS; i++)
+            pthread_create(&threads[i], NULL, change, NULL);
+        for (int i = 0; i < THREADS; i++)
+            pthread_join(threads[i], NULL);
+        _exit(wrong || syscall(SYS_getuid) != 0);
+    }
+    return 0;
+}
+"""
+
+
+def test_threads_that_change_at_once_all_have_changed(run: Run, tmp_path: Path) -> None:
+    done = run(str(compile_c(tmp_path, "together", TOGETHER, "-pthread")))
+    assert done.returncode == 0, done.stderr
