@@ -100,8 +100,16 @@ class Database:
         return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def _check(self, create: bool) -> None:
-        application, version = self._pragma("application_id"), self._pragma("user_version")
-        if application == 0 and version == 0 and self._pragma("schema_version") == 0:
+        # Of one moment: another process may be making the file.
+        self.connection.execute("BEGIN")
+        try:
+            application, version, schema = map(
+                self._pragma, ("application_id", "user_version", "schema_version")
+            )
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("COMMIT")
+        if application == 0 and version == 0 and schema == 0:
             if not create:
                 raise StateError(f"{self.path}: empty: not a state of fakeroot-sc")
         elif application != APPLICATION_ID:
