@@ -37,7 +37,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum tag_kind { TAG_PLAIN = 1, TAG_SPLIT, TAG_EXEC };
+enum tag_kind { TAG_NONE, TAG_PLAIN, TAG_SPLIT, TAG_EXEC };
 
 #define TAG_KIND_SHIFT 60
 #define POSITION_BITS 20
@@ -172,6 +172,17 @@ static uint32_t execution_mark(pid_t tid)
 
 // ---- tags ----
 
+// None: root's limit, or the process's own idea of one.
+static enum tag_kind kind_of(uint64_t tag)
+{
+	uint64_t kind = tag >> TAG_KIND_SHIFT;
+	if (tag == root_tag || kind > TAG_EXEC)
+		return TAG_NONE;
+	if (kind == TAG_PLAIN && (tag >> 40 & 0xfffff) != PLAIN_MAGIC)
+		return TAG_NONE;
+	return (enum tag_kind)kind;
+}
+
 static uint64_t plain_tag(uint32_t position)
 {
 	if (position == 0)
@@ -187,10 +198,14 @@ static uint64_t split_tag(pid_t process, uint32_t position)
 	       (leader.start & START_MASK) << POSITION_BITS | position;
 }
 
+static pid_t split_process(uint64_t tag)
+{
+	return (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1));
+}
+
 static bool is_split(uint64_t tag, pid_t process)
 {
-	return tag >> TAG_KIND_SHIFT == TAG_SPLIT &&
-	       (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1)) == process;
+	return kind_of(tag) == TAG_SPLIT && split_process(tag) == process;
 }
 
 static uint64_t exec_tag(uint32_t mark, uint32_t next, uint32_t position)
@@ -315,10 +330,9 @@ static int keep(const struct task *task, pid_t tid, struct common common, uint32
 
 // All threads of the process but one keep what they have. Returns how many of them were
 // not known, or -errno.
-static int keep_others(const struct task *task, pid_t but, struct common common)
+static int keep_others(const struct task *task, pid_t but, struct common common, uint32_t mark)
 {
 	char name[32];
-	uint32_t mark = execution_mark(but);
 	snprintf(name, sizeof(name), "/proc/%d/task", task->process);
 	DIR *threads = opendir(name);
 	if (!threads)
@@ -372,7 +386,7 @@ static uint32_t inherited(pid_t child, pid_t parent, uint64_t start, uint32_t po
 static uint32_t position_by_split(pid_t tid, uint64_t tag)
 {
 	uint32_t position = tag & POSITION_MASK;
-	pid_t process = (pid_t)(tag >> PROCESS_SHIFT & ((1 << 22) - 1));
+	pid_t process = split_process(tag);
 	struct task task;
 	read_task(tid, &task);
 	if (task.process == process)
@@ -403,29 +417,25 @@ static uint32_t position_by_exec(pid_t tid, uint64_t tag)
 	return next;
 }
 
-static bool is_simple(uint64_t tag)
-{
-	uint64_t kind = tag >> TAG_KIND_SHIFT;
-	return tag == root_tag || (kind != TAG_SPLIT && kind != TAG_EXEC);
-}
-
-static uint32_t position_by_simple(uint64_t tag)
-{
-	bool plain = tag != root_tag && tag >> 40 == plain_tag(1) >> 40;
-	return plain ? tag & POSITION_MASK : 0; // or the process's own idea of a limit
-}
-
 static uint32_t position_by_tag(pid_t tid)
 {
 	uint64_t tag = read_tag(tid);
-	if (is_simple(tag))
-		return position_by_simple(tag);
+	enum tag_kind kind = kind_of(tag);
+	if (kind <= TAG_PLAIN)
+		return kind == TAG_PLAIN ? tag & POSITION_MASK : 0;
+	// Such a tag may be rewritten here, and by others.
 	SCOPED_LOCK held = lock(&changing);
 	tag = read_tag(tid);
-	if (is_simple(tag))
-		return position_by_simple(tag);
-	return tag >> TAG_KIND_SHIFT == TAG_SPLIT ? position_by_split(tid, tag)
-						  : position_by_exec(tid, tag);
+	switch (kind_of(tag)) {
+	case TAG_PLAIN:
+		return tag & POSITION_MASK;
+	case TAG_SPLIT:
+		return position_by_split(tid, tag);
+	case TAG_EXEC:
+		return position_by_exec(tid, tag);
+	default:
+		return 0;
+	}
 }
 
 static uint32_t position_of(struct session *session, pid_t tid)
@@ -452,8 +462,7 @@ const struct credentials *credentials_of(const struct request *request)
 static struct common common_of(pid_t tid, pid_t process)
 {
 	uint64_t tag = read_tag(tid);
-	bool executing = !is_simple(tag) && tag >> TAG_KIND_SHIFT == TAG_EXEC &&
-			 !has_executed(tid, tag);
+	bool executing = kind_of(tag) == TAG_EXEC && !has_executed(tid, tag);
 	if (is_split(tag, process) || executing)
 		return (struct common){tag & POSITION_MASK, true};
 	return (struct common){position_by_tag(tid), false};
@@ -463,9 +472,10 @@ static struct common common_of(pid_t tid, pid_t process)
 static int keep_all_others(const struct task *task, pid_t but)
 {
 	struct common common = common_of(but, task->process);
+	uint32_t mark = execution_mark(but);
 	int found = 1;
 	for (int tries = 0; found > 0 && tries < KEEP_TRIES; tries++)
-		found = keep_others(task, but, common);
+		found = keep_others(task, but, common, mark);
 	return found < 0 ? found : 0;
 }
 

@@ -70,13 +70,16 @@ class Pair:
             for call in calls
         )
 
-    def _settled(self, session: Session, call: Sequence[Any], result: Result) -> Result:
+    def _settled(self, call: Sequence[Any], real: Result, fake: Result) -> tuple[Result, Result]:
         """openat2(2) wants to be tried again where a rename elsewhere came between."""
         for _ in range(AGAIN_MOST):
-            if result.outcome != "EAGAIN":
+            if real.comparable() == fake.comparable():
                 break
-            (result,) = self._on(session, [call])
-        return result
+            if real.outcome == "EAGAIN":
+                (real,) = self._on(self.real, [call])
+            if fake.outcome == "EAGAIN":
+                (fake,) = self._on(self.fake, [call])
+        return real, fake
 
     def compare(self, calls: Iterable[Sequence[Any]]) -> None:
         """Makes the calls on both sides; AssertionError names those that differ."""
@@ -87,9 +90,7 @@ class Pair:
             # The inode numbers of one side may fit into 16 bits, those of the other not.
             if real.variant == "i386_oldstat" and "EOVERFLOW" in (real.outcome, fake.outcome):
                 continue
-            if real.comparable() != fake.comparable():
-                real = self._settled(self.real, call, real)
-                fake = self._settled(self.fake, call, fake)
+            real, fake = self._settled(call, real, fake)
             if real.comparable() != fake.comparable():
                 report.append(f"{real.call}: {_difference(real, fake)}")
         shown = "\n".join(report[:SHOWN_AT_MOST])
@@ -105,9 +106,7 @@ class Pair:
     def both(self, call: str | Syscall, *arguments: Any) -> int:
         """A call that must be answered alike on both sides; returns its value."""
         real, fake = (self._on(side, [(call, *arguments)])[0] for side in (self.real, self.fake))
-        if real.comparable() != fake.comparable():
-            real = self._settled(self.real, (call, *arguments), real)
-            fake = self._settled(self.fake, (call, *arguments), fake)
+        real, fake = self._settled((call, *arguments), real, fake)
         assert real.comparable() == fake.comparable(), f"{real.call}: {_difference(real, fake)}"
         return real.value
 

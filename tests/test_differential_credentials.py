@@ -239,7 +239,8 @@ def lay_program(pair: Pair) -> None:
     """Puts a copy of the probe beside the other files."""
     for side in (pair.real, pair.fake):
         program = side.directory / "program"
-        program.write_bytes(harness.Path(side.process.args[-1]).read_bytes())  # type: ignore
+        assert isinstance(side.process.args, list)
+        program.write_bytes(harness.Path(side.process.args[-1]).read_bytes())
         program.chmod(0o755)
         if side is pair.fake:
             os.chown(program, unprivileged(), unprivileged())
