@@ -157,11 +157,17 @@ def test_the_object_needs_no_library_and_defines_only_what_it_interposes(abi: st
 
 @pytest.mark.parametrize("abi", SHIMS)
 def test_the_object_is_small(abi: str) -> None:
-    """Loaded into every program: two segments, of few pages."""
+    """Two segments: one that all programs share, and one that each has for itself.
+
+    A page of the second costs memory and a fault in every process.  How long the first is
+    depends on the compiler (45 to 51 KB by gcc 12 to 16), so its bound is a wide one.
+    """
     lines = bare([need("readelf", "binutils"), "-lW", SHIMS[abi]]).stdout.splitlines()
     loaded = [line.split() for line in lines if line.split()[:1] == ["LOAD"]]
-    assert len(loaded) == 2
-    assert sum(int(line[5], 16) for line in loaded) < 48 << 10
+    assert ["W" in "".join(line[6:-1]) for line in loaded] == [False, True]
+    shared, own = ((int(line[2], 16), int(line[5], 16)) for line in loaded)
+    assert shared[1] <= 64 << 10
+    assert sum(own) - (own[0] & -4096) <= 2 * 4096
 
 
 def test_outside_of_a_session_it_steps_aside(program: Path, tmp_path: Path) -> None:

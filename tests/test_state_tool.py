@@ -240,7 +240,8 @@ def test_merge_takes_the_newer_records_unless_told_otherwise(made: Path) -> None
 
 
 def test_export_tells_scripts_what_was_lost(made: Path) -> None:
-    fake("setfattr -n trusted.a -v 1 root/c", made)
+    with State.open(made / "s") as state:
+        state.change(made / "root/c", xattrs={"trusted.a": b"1"})
     told = data("export", "s", "root", "--format", "cpio", "-o", "o", cwd=made)
     assert (told["format"], told["output"], len(told["warnings"])) == ("cpio", "o", 1)
     assert "trusted.a" in told["warnings"][0]
