@@ -24,6 +24,12 @@ def _run(plan: Plan, origin_text: str) -> int:
     return supervise(plan, Origin(origin_text))
 
 
+def _doctor(plan: Plan) -> int:
+    from fakeroot_sc.doctor.cli import main as examine
+
+    return examine(plan.command, os.environ)
+
+
 def _act(origin_text: str, arguments: list[str]) -> int:
     try:
         plan = parse(arguments)
@@ -34,6 +40,8 @@ def _act(origin_text: str, arguments: list[str]) -> int:
         return _run(plan, origin_text)
     if plan.action == "dump-filter":
         return _dump_filter()
+    if plan.action == "doctor":
+        return _doctor(plan)
     print(HELP if plan.action == "help" else version_text(), end="")
     return 0
 

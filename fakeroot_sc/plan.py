@@ -13,6 +13,7 @@ TROUBLE = 125
 USAGE = """\
 usage: fakeroot-sc [-u] [-i FILE] [-s FILE] [-p FILE] [--mode MODE] [--no-shim]
                    [-l LIB] [-f FAKED] [-b FD] [--] [COMMAND [ARGUMENT...]]
+       fakeroot-sc doctor [--json] [DIRECTORY...]
        fakeroot-sc --dump-filter
        fakeroot-sc -h | -v
 """
@@ -46,6 +47,9 @@ anything of the run lives, and are shown by every later look.
   -h, --help              print this help
   -v, --version           print the version
 
+"fakeroot-sc doctor" tries what a run needs on this machine, and says what is
+missing and what to do; a COMMAND of that name: fakeroot-sc -- doctor.
+
 Exit status: that of COMMAND; 128+N if signal N ended it; 126 COMMAND cannot be
 executed, 127 it was not found; 125 fakeroot-sc itself failed; 2 bad usage.
 """
@@ -64,9 +68,9 @@ class UsageError(Exception):
 
 
 class Plan:
-    """``action``: "run", "help", "version" or "dump-filter"; ``command``: what to
-    run with its arguments; ``unknown_is_real``: -u; ``shim``: not --no-shim; ``mode``:
-    one of MODES; ``load``, ``save``, ``state``: the files of -i, -s and -p.
+    """``action``: "run", "help", "version", "dump-filter" or "doctor"; ``command``: what to
+    run with its arguments, or the doctor's arguments; ``unknown_is_real``: -u; ``shim``: not
+    --no-shim; ``mode``: one of MODES; ``load``, ``save``, ``state``: the files of -i, -s and -p.
     """
 
     # Not attrs, whose import alone would take four times as long as a plain run.
@@ -128,6 +132,9 @@ def parse(arguments: list[str]) -> Plan:
     """
     plan = Plan()
     rest = list(arguments)
+    if rest[:1] == ["doctor"]:
+        plan.action, plan.command = "doctor", rest[1:]
+        return plan
     while rest and rest[0].startswith("-") and rest[0] != "-":
         given = rest.pop(0)
         if given == "--":

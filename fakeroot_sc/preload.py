@@ -6,7 +6,7 @@ Every run imports this module: it must import nothing that takes time.
 import os
 
 _VARIABLE = b"LD_PRELOAD="
-_SHIM = b"shim64.so"
+SHIM = "shim64.so"
 """The object for x86-64; native/preload.c puts that for i386 in its place."""
 
 
@@ -14,7 +14,7 @@ def shim_path(package: bytes) -> bytes | None:
     """The shim in the package's directory.  None where it is missing, or where its
     path cannot be said to a loader: a colon or blank ends it, a dollar sign expands.
     """
-    path = os.path.join(package, _SHIM)
+    path = os.path.join(package, os.fsencode(SHIM))
     if any(character in path for character in b": \t\n$") or not os.path.exists(path):
         return None
     return path
