@@ -5,6 +5,7 @@
 #ifndef FSC_KERNEL_H
 #define FSC_KERNEL_H
 
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -23,12 +24,9 @@
 #define SYS_close_range 436
 #endif
 
-// <linux/audit.h>; spelt out because only these two matter here.
+// AUDIT_ARCH_* of <linux/audit.h>, which goes together with few others.
 #define FSC_ARCH_X86_64 0xC000003EU
 #define FSC_ARCH_I386 0x40000003U
 #define FSC_X32_SYSCALL_BIT 0x40000000
-
-#define PROC_SUPER_MAGIC 0x9fa0
-#define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
 #endif

@@ -9,18 +9,15 @@
 #include "thread_mark.h"
 
 #include <errno.h>
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define WHO_PROCESS 1 // IOPRIO_WHO_PROCESS: one thread
-#define CLASS_SHIFT 13
-#define CLASS_REAL_TIME 1
-#define CLASS_BEST_EFFORT 2
-#define CLASS_IDLE 3
-#define LEVEL_MASK 7
+#define LEVEL_MASK (IOPRIO_NR_LEVELS - 1)
+// Linux 6.5
 #define HINT_SHIFT 3
 #define HINT_MASK 1023
 #define HINT_FIRST 8
@@ -47,28 +44,28 @@ static int own_class(pid_t tid)
 {
 	switch (sched_getscheduler(tid) & ~SCHED_RESET_ON_FORK) {
 	case SCHED_IDLE:
-		return CLASS_IDLE;
+		return IOPRIO_CLASS_IDLE;
 	case SCHED_FIFO:
 	case SCHED_RR:
 	case SCHED_DEADLINE:
-		return CLASS_REAL_TIME;
+		return IOPRIO_CLASS_RT;
 	default:
-		return CLASS_BEST_EFFORT;
+		return IOPRIO_CLASS_BE;
 	}
 }
 
 static int set_priority(pid_t tid, int class, int level, int hint)
 {
-	int priority = class << CLASS_SHIFT | hint << HINT_SHIFT | level;
-	return (int)syscall(SYS_ioprio_set, WHO_PROCESS, tid, priority);
+	int priority = class << IOPRIO_CLASS_SHIFT | hint << HINT_SHIFT | level;
+	return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, priority);
 }
 
 void thread_mark_set(pid_t tid, uint32_t position)
 {
-	int priority = (int)syscall(SYS_ioprio_get, WHO_PROCESS, tid);
+	int priority = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
 	if (priority < 0)
 		return;
-	int class = priority >> CLASS_SHIFT, level = priority & LEVEL_MASK;
+	int class = priority >> IOPRIO_CLASS_SHIFT, level = priority & LEVEL_MASK;
 	if (class == 0) {
 		class = own_class(tid);
 		level = (getpriority(PRIO_PROCESS, (id_t)tid) + 20) / 5;
@@ -78,12 +75,12 @@ void thread_mark_set(pid_t tid, uint32_t position)
 	int hint = mark < MARKS ? (int)mark + HINT_FIRST : 0;
 	// The class of real-time threads takes CAP_SYS_NICE.
 	if (set_priority(tid, class, level, hint) < 0 && errno == EPERM)
-		set_priority(tid, CLASS_BEST_EFFORT, level, hint);
+		set_priority(tid, IOPRIO_CLASS_BE, level, hint);
 }
 
 bool thread_mark_get(pid_t tid, uint32_t *position_ret)
 {
-	int priority = (int)syscall(SYS_ioprio_get, WHO_PROCESS, tid);
+	int priority = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
 	int mark = priority < 0 ? -1 : (priority >> HINT_SHIFT & HINT_MASK) - HINT_FIRST;
 	if (mark < 0 || (unsigned)mark >= atomic_load(&marks))
 		return false;

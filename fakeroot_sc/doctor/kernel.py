@@ -12,7 +12,7 @@ from fakeroot_sc.doctor.finding import Finding, Verdict, good
 from fakeroot_sc.doctor.surroundings import Surroundings, advice
 
 SYS_SECCOMP = 317
-SYS_PROCESS_VM_READV = 310
+SYS_UNSHARE = 272
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32
@@ -158,7 +158,9 @@ def _yama() -> Finding | None:
 
 
 def _user_namespaces() -> Finding:
-    number = _in_child(lambda: max(-_call(ctypes.c_long(272), ctypes.c_long(CLONE_NEWUSER)), 0))
+    number = _in_child(
+        lambda: max(-_call(ctypes.c_long(SYS_UNSHARE), ctypes.c_long(CLONE_NEWUSER)), 0)
+    )
     if number == 0:
         return good("user namespaces", "open (not needed)")
     return Finding("user namespaces", Verdict.NOTED, f"closed: {_why(number)}", "none: not needed")

@@ -5,6 +5,7 @@ root in PYTHONPATH:
 
 * ``header``: ``syscall_rows.h``, the native dispatch table;
 * ``check ABI``: a C file that compiles only if the numbers are those of the kernel headers;
+* ``check constants``: the same for the kernel's constants that are written in Python;
 * ``filter``: the stock filter, an array of struct sock_filter (needs pyseccomp);
 * ``docs``: ``docs/syscalls.rst``.
 """
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fakeroot_sc.filter import FilterError, compile_filter
+from fakeroot_sc.syscalls import constants
 from fakeroot_sc.syscalls.row import X32_SYSCALL_BIT, Abi, Home, Masked, Subject, Syscall, any_bit
 from fakeroot_sc.syscalls.table import REFUSED, TABLE
 from fakeroot_sc.syscalls.untrapped import UNTRAPPED, Kind
@@ -198,8 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=_COMMAND, description="Derive files from the table.")
     commands = parser.add_subparsers(dest="what", required=True)
     commands.add_parser("header", help="C header of the native dispatch table")
-    checks = commands.add_parser("check", help="C file that checks an ABI's numbers")
-    checks.add_argument("abi", choices=[abi.value for abi in Abi])
+    checks = commands.add_parser("check", help="C file that checks numbers, or constants")
+    checks.add_argument("abi", choices=[*(abi.value for abi in Abi), "constants"])
     commands.add_parser("filter", help="stock seccomp filter")
     commands.add_parser("docs", help="docs/syscalls.rst")
     for command in commands.choices.values():
@@ -211,7 +213,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except FilterError as error:
             parser.exit(1, f"{parser.prog}: {error}\n")
         return 0
-    if options.what == "check":
+    if options.what == "check" and options.abi == "constants":
+        package = Path(__file__).parents[1]
+        text = _C_HEADING.format(what="check constants") + constants.check(package)
+    elif options.what == "check":
         text = check(Abi(options.abi))
     else:
         text = header() if options.what == "header" else docs()

@@ -8,30 +8,39 @@ from fakeroot_sc.syscalls.row import Syscall
 
 
 def rows() -> Iterator[Syscall]:
-    reason = "answers with the fake credentials of the process"
-
-    def row(name: str, operation: str, arguments: tuple[str, ...], **more: object) -> Syscall:
-        return Syscall(
-            name=name,
-            family="ids",
-            operation=operation,
-            arguments=arguments,
-            passes=True,
-            reason=reason,
-            **more,  # type: ignore[arg-type]
-        )
-
     triple = ("real", "effective", "saved")
     groups = ("size", "list")
-    for name, arguments, x86_64, ids16, ids32 in (
-        ("getuid", (), 102, 24, 199),
-        ("getgid", (), 104, 47, 200),
-        ("geteuid", (), 107, 49, 201),
-        ("getegid", (), 108, 50, 202),
-        ("getresuid", triple, 118, 165, 209),
-        ("getresgid", triple, 120, 171, 211),
-        ("getgroups", groups, 115, 80, 205),
+    for name, arguments, variant, x86_64, i386 in (
+        ("getuid", (), "ids32", 102, None),
+        ("getuid", (), "ids16", None, 24),
+        ("getuid32", (), "ids32", None, 199),
+        ("getgid", (), "ids32", 104, None),
+        ("getgid", (), "ids16", None, 47),
+        ("getgid32", (), "ids32", None, 200),
+        ("geteuid", (), "ids32", 107, None),
+        ("geteuid", (), "ids16", None, 49),
+        ("geteuid32", (), "ids32", None, 201),
+        ("getegid", (), "ids32", 108, None),
+        ("getegid", (), "ids16", None, 50),
+        ("getegid32", (), "ids32", None, 202),
+        ("getresuid", triple, "ids32", 118, None),
+        ("getresuid", triple, "ids16", None, 165),
+        ("getresuid32", triple, "ids32", None, 209),
+        ("getresgid", triple, "ids32", 120, None),
+        ("getresgid", triple, "ids16", None, 171),
+        ("getresgid32", triple, "ids32", None, 211),
+        ("getgroups", groups, "ids32", 115, None),
+        ("getgroups", groups, "ids16", None, 80),
+        ("getgroups32", groups, "ids32", None, 205),
     ):
-        yield row(name, name, arguments, x86_64=x86_64, variant="ids32")
-        yield row(name, name, arguments, i386=ids16, variant="ids16")
-        yield row(name + "32", name, arguments, i386=ids32, variant="ids32")
+        yield Syscall(
+            name=name,
+            family="ids",
+            operation=name.removesuffix("32"),
+            arguments=arguments,
+            variant=variant,
+            passes=True,
+            x86_64=x86_64,
+            i386=i386,
+            reason="answers with the fake credentials of the process",
+        )

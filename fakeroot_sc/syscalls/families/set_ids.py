@@ -8,36 +8,44 @@ from fakeroot_sc.syscalls.row import Syscall
 
 
 def rows() -> Iterator[Syscall]:
-    triple = ("real", "effective", "saved")
-    for name, arguments, x86_64, ids16, ids32 in (
-        ("setuid", triple[:1], 105, 23, 213),
-        ("setgid", triple[:1], 106, 46, 214),
-        ("setreuid", triple[:2], 113, 70, 203),
-        ("setregid", triple[:2], 114, 71, 204),
-        ("setresuid", triple, 117, 164, 208),
-        ("setresgid", triple, 119, 170, 210),
-        ("setfsuid", triple[:1], 122, 138, 215),
-        ("setfsgid", triple[:1], 123, 139, 216),
-        ("setgroups", ("size", "list"), 116, 81, 206),
+    one, pair, triple = ("real",), ("real", "effective"), ("real", "effective", "saved")
+    groups = ("size", "list")
+    for name, arguments, variant, x86_64, i386 in (
+        ("setuid", one, "ids32", 105, None),
+        ("setuid", one, "ids16", None, 23),
+        ("setuid32", one, "ids32", None, 213),
+        ("setgid", one, "ids32", 106, None),
+        ("setgid", one, "ids16", None, 46),
+        ("setgid32", one, "ids32", None, 214),
+        ("setreuid", pair, "ids32", 113, None),
+        ("setreuid", pair, "ids16", None, 70),
+        ("setreuid32", pair, "ids32", None, 203),
+        ("setregid", pair, "ids32", 114, None),
+        ("setregid", pair, "ids16", None, 71),
+        ("setregid32", pair, "ids32", None, 204),
+        ("setresuid", triple, "ids32", 117, None),
+        ("setresuid", triple, "ids16", None, 164),
+        ("setresuid32", triple, "ids32", None, 208),
+        ("setresgid", triple, "ids32", 119, None),
+        ("setresgid", triple, "ids16", None, 170),
+        ("setresgid32", triple, "ids32", None, 210),
+        ("setfsuid", one, "ids32", 122, None),
+        ("setfsuid", one, "ids16", None, 138),
+        ("setfsuid32", one, "ids32", None, 215),
+        ("setfsgid", one, "ids32", 123, None),
+        ("setfsgid", one, "ids16", None, 139),
+        ("setfsgid32", one, "ids32", None, 216),
+        ("setgroups", groups, "ids32", 116, None),
+        ("setgroups", groups, "ids16", None, 81),
+        ("setgroups32", groups, "ids32", None, 206),
     ):
-
-        def row(
-            full_name: str,
-            variant: str,
-            operation: str = name,
-            arguments: tuple[str, ...] = arguments,
-            **number: int,
-        ) -> Syscall:
-            return Syscall(
-                name=full_name,
-                family="set_ids",
-                operation=operation,
-                arguments=arguments,
-                variant=variant,
-                reason="changes the fake credentials of the thread; the real ones never change",
-                **number,  # type: ignore[arg-type]
-            )
-
-        yield row(name, "ids32", x86_64=x86_64)
-        yield row(name, "ids16", i386=ids16)
-        yield row(name + "32", "ids32", i386=ids32)
+        yield Syscall(
+            name=name,
+            family="set_ids",
+            operation=name.removesuffix("32"),
+            arguments=arguments,
+            variant=variant,
+            x86_64=x86_64,
+            i386=i386,
+            reason="changes the fake credentials of the thread; the real ones never change",
+        )

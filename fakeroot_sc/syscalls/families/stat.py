@@ -16,8 +16,6 @@ from fakeroot_sc.syscalls.row import (
 
 def rows() -> Iterator[Syscall]:
     reason = "shows the remembered owner, mode, type and device number"
-    by_path = ("path", "buffer")
-    by_descriptor = ("fd", "buffer")
 
     def row(name: str, arguments: tuple[str, ...], variant: str, **more: object) -> Syscall:
         subject = Subject.DESCRIPTOR if arguments[0] == "fd" else Subject.FILE
@@ -33,18 +31,27 @@ def rows() -> Iterator[Syscall]:
             **more,  # type: ignore[arg-type]
         )
 
-    follow = AT_NO_AUTOMOUNT
-    nofollow = AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW
-    for variant, names, numbers in (
-        ("stat", ("stat", "lstat", "fstat"), (4, 6, 5)),
-        ("i386_oldstat", ("oldstat", "oldlstat", "oldfstat"), (18, 84, 28)),
-        ("i386_stat", ("stat", "lstat", "fstat"), (106, 107, 108)),
-        ("i386_stat64", ("stat64", "lstat64", "fstat64"), (195, 196, 197)),
+    for name, variant, x86_64, i386 in (
+        ("stat", "stat", 4, None),
+        ("lstat", "stat", 6, None),
+        ("fstat", "stat", 5, None),
+        ("oldstat", "i386_oldstat", None, 18),
+        ("oldlstat", "i386_oldstat", None, 84),
+        ("oldfstat", "i386_oldstat", None, 28),
+        ("stat", "i386_stat", None, 106),
+        ("lstat", "i386_stat", None, 107),
+        ("fstat", "i386_stat", None, 108),
+        ("stat64", "i386_stat64", None, 195),
+        ("lstat64", "i386_stat64", None, 196),
+        ("fstat64", "i386_stat64", None, 197),
     ):
-        abi = "x86_64" if variant == "stat" else "i386"
-        shapes = ((by_path, follow), (by_path, nofollow), (by_descriptor, 0))
-        for name, number, (arguments, implied) in zip(names, numbers, shapes, strict=True):
-            yield row(name, arguments, variant, implied_flags=implied, **{abi: number})
+        if "fstat" in name:
+            yield row(name, ("fd", "buffer"), variant, x86_64=x86_64, i386=i386)
+            continue
+        implied = AT_NO_AUTOMOUNT | (AT_SYMLINK_NOFOLLOW if "lstat" in name else 0)
+        yield row(
+            name, ("path", "buffer"), variant, implied_flags=implied, x86_64=x86_64, i386=i386
+        )
 
     accepted = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE
     at = ("dirfd", "path", "buffer", "flags")

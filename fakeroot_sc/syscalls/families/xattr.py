@@ -6,45 +6,55 @@ from collections.abc import Iterator
 
 from fakeroot_sc.syscalls.row import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Subject, Syscall
 
-_SHAPES = {
-    "setxattr": (("xattr_name", "value", "size", "xattr_flags"), (188, 226),
-                 "does what the user may, and remembers the rest"),
-    "getxattr": (("xattr_name", "value", "size"), (191, 229),
-                 "what is remembered stands in front of what is real"),
-    "listxattr": (("value", "size"), (194, 232),
-                  "what is remembered stands beside what is real"),
-    "removexattr": (("xattr_name",), (197, 235),
-                    "does what the user may, and remembers the rest"),
-}  # fmt: skip
-_AT_SHAPES = {
-    "setxattr": (("xattr_name", "xattr_args", "size"), 463),
-    "getxattr": (("xattr_name", "xattr_args", "size"), 464),
-    "listxattr": (("value", "size"), 465),
-    "removexattr": (("xattr_name",), 466),
+_REASONS = {
+    "setxattr": "does what the user may, and remembers the rest",
+    "getxattr": "what is remembered stands in front of what is real",
+    "listxattr": "what is remembered stands beside what is real",
+    "removexattr": "does what the user may, and remembers the rest",
 }
-"""Linux 6.13."""
 
 
-def rows() -> Iterator[Syscall]:
-    for operation, (arguments, (x86_64, i386), reason) in _SHAPES.items():
-        for step, (prefix, target, implied) in enumerate(
-            (("", "path", 0), ("l", "path", AT_SYMLINK_NOFOLLOW), ("f", "fd", 0))
-        ):
-            yield Syscall(
-                name=prefix + operation,
-                family="xattr",
-                operation=operation,
-                arguments=(target, *arguments),
-                subject=Subject.DESCRIPTOR if target == "fd" else Subject.FILE,
-                implied_flags=implied,
-                passes=operation != "removexattr",
-                x86_64=x86_64 + step,
-                i386=i386 + step,
-                reason=reason,
-            )
-    for operation, (arguments, number) in _AT_SHAPES.items():
+def _of_path_or_descriptor() -> Iterator[Syscall]:
+    value = ("xattr_name", "value", "size")
+    for name, operation, arguments, x86_64, i386 in (
+        ("setxattr", "setxattr", ("path", *value, "xattr_flags"), 188, 226),
+        ("lsetxattr", "setxattr", ("path", *value, "xattr_flags"), 189, 227),
+        ("fsetxattr", "setxattr", ("fd", *value, "xattr_flags"), 190, 228),
+        ("getxattr", "getxattr", ("path", *value), 191, 229),
+        ("lgetxattr", "getxattr", ("path", *value), 192, 230),
+        ("fgetxattr", "getxattr", ("fd", *value), 193, 231),
+        ("listxattr", "listxattr", ("path", "value", "size"), 194, 232),
+        ("llistxattr", "listxattr", ("path", "value", "size"), 195, 233),
+        ("flistxattr", "listxattr", ("fd", "value", "size"), 196, 234),
+        ("removexattr", "removexattr", ("path", "xattr_name"), 197, 235),
+        ("lremovexattr", "removexattr", ("path", "xattr_name"), 198, 236),
+        ("fremovexattr", "removexattr", ("fd", "xattr_name"), 199, 237),
+    ):
         yield Syscall(
-            name=operation + "at",
+            name=name,
+            family="xattr",
+            operation=operation,
+            arguments=arguments,
+            subject=Subject.DESCRIPTOR if arguments[0] == "fd" else Subject.FILE,
+            implied_flags=AT_SYMLINK_NOFOLLOW if name == "l" + operation else 0,
+            passes=operation != "removexattr",
+            x86_64=x86_64,
+            i386=i386,
+            reason=_REASONS[operation],
+        )
+
+
+def _below_a_directory() -> Iterator[Syscall]:
+    """Linux 6.13: one number in all ABIs."""
+    value = ("xattr_name", "xattr_args", "size")
+    for name, operation, arguments, number in (
+        ("setxattrat", "setxattr", value, 463),
+        ("getxattrat", "getxattr", value, 464),
+        ("listxattrat", "listxattr", ("value", "size"), 465),
+        ("removexattrat", "removexattr", ("xattr_name",), 466),
+    ):
+        yield Syscall(
+            name=name,
             family="xattr",
             operation=operation,
             arguments=("dirfd", "path", "flags", *arguments),
@@ -52,5 +62,10 @@ def rows() -> Iterator[Syscall]:
             accepted_flags=AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
             x86_64=number,
             i386=number,
-            reason=_SHAPES[operation][2],
+            reason=_REASONS[operation],
         )
+
+
+def rows() -> Iterator[Syscall]:
+    yield from _of_path_or_descriptor()
+    yield from _below_a_directory()
