@@ -5,10 +5,10 @@ Imported only where one is asked for.
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 
 from fakeroot_sc import _core
+from fakeroot_sc.destination import Destination
 from fakeroot_sc.plan import TROUBLE
 
 _Run = Callable[[bytes | None, "_core.Ended | None"], tuple[str, int]]
@@ -38,92 +38,78 @@ def _read(path: str) -> bytes:
         raise SaveFileError(f"{path}: cannot load: {error.strerror}") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _error(path: str, why: str | None) -> SaveFileError:
+    return SaveFileError(f"{path}: cannot save: {why}")
+
+
+def _destination(path: str) -> Destination:
+    try:
+        found = Destination(path)
+    except OSError as error:
+        raise _error(path, error.strerror) from error
+    if found.is_descriptor:
+        # Who reads it would wait for all that COMMAND leaves behind (session_detach()).
+        raise _error(path, "a run keeps no descriptors open: name a file or a FIFO")
+    return found
 
 
 class Saver:
     """Saves the records of this process's run to a file, when called.
 
-    The file appears whole or not at all, in place of an older one and with its mode.
-    What is no regular file (``/dev/null``, a FIFO) is written to.
+    What cannot be written there by then is kept elsewhere: a build that took hours is not to
+    be lost to a disk that it has filled.
     """
 
     def __init__(self, path: str) -> None:
-        """Raises SaveFileError for a place that cannot be written to.  One that is not
-        there yet COMMAND may make."""
+        """Raises SaveFileError for a place that cannot be written to."""
         self._given = path
-        self._path = os.path.realpath(path)
-        self._mode = 0o666 & ~_umask()
+        self._to = _destination(path)
+        self._instead: str | None = None
         self._warned = False
-        directory = os.path.dirname(self._path)
-        try:
-            real = os.stat(self._path)
-        except OSError:
-            if os.path.isdir(directory) and not os.access(directory, os.W_OK | os.X_OK):
-                raise self._error(os.strerror(errno.EACCES)) from None
-            return
-        if stat.S_ISDIR(real.st_mode):
-            raise self._error(os.strerror(errno.EISDIR))
-        replaced = stat.S_ISREG(real.st_mode)
-        if not os.access(directory if replaced else self._path, os.W_OK):
-            raise self._error(os.strerror(errno.EACCES))
-
-    def _error(self, why: str | None) -> SaveFileError:
-        return SaveFileError(f"{self._given}: cannot save: {why}")
 
     def __call__(self) -> tuple[int, str] | None:
         """What run() of the core wants: an exit status in place of COMMAND's, or -1, and a
         text for the user."""
+        status, text = self._save()
+        # The core takes UTF-8; names may be anything.
+        return (status, text.encode(errors="backslashreplace").decode()) if text else None
+
+    def _save(self) -> tuple[int, str | None]:
         try:
             text, with_xattrs = _core.dump()
-            self._save(text)
-        except OSError as error:
-            return TROUBLE, str(self._error(error.strerror))
         except MemoryError:
-            return TROUBLE, str(self._error(os.strerror(errno.ENOMEM)))
+            return TROUBLE, str(_error(self._given, os.strerror(errno.ENOMEM)))
+        try:
+            with self._to.begin() as writing:
+                writing.write(text)
+        except OSError as error:
+            return TROUBLE, self._kept(text, f"cannot save: {error.strerror}")
         if not with_xattrs or self._warned:
-            return None
+            return -1, None
         self._warned = True
         return -1, (
             f"{self._given}: fakeroot's format has no extended attributes: those remembered of "
             f"{with_xattrs} files are not saved"
         )
 
-    def _save(self, text: bytes) -> None:
-        try:
-            real = os.stat(self._path)
-        except FileNotFoundError:
-            self._replace(text, self._mode)
-            return
-        if stat.S_ISREG(real.st_mode):
-            self._replace(text, stat.S_IMODE(real.st_mode))
-        else:
-            _write(os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), text)
-
-    def _replace(self, text: bytes, mode: int) -> None:
-        directory, name = os.path.split(self._path)
-        # As long a name as the file's own is sure to be allowed.
-        beside = os.path.join(directory, f".fsc-{os.urandom(6).hex()}"[: max(len(name), 10)])
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            _write(fd, text, mode)
-            os.rename(beside, self._path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+    def _kept(self, text: bytes, why: str) -> str:
+        """Saves to another place; returns what to say."""
+        # A message has a bound (native/control.h), and its end is what counts.
+        given = self._given if len(self._given) < 100 else f"...{self._given[-100:]}"
+        places = [self._instead] if self._instead else _other_places()
+        for place in places:
+            try:
+                with Destination(place, 0o600).begin() as writing:
+                    writing.write(text)
+            except OSError:
+                continue
+            self._instead = place
+            return f"{given}: {why}: saved as {place}"
+        tried = ", ".join(sorted({os.path.dirname(place) for place in places}))
+        return f"{given}: {why}: nor in {tried}: what this run remembered is lost"
 
 
-def _write(fd: int, text: bytes, mode: int | None = None) -> None:
-    """Writes all, and closes the descriptor.  With a mode the file is a regular one."""
-    try:
-        rest = memoryview(text)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        if mode is not None:
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-    finally:
-        os.close(fd)
+def _other_places() -> list[str]:
+    name = f"fakeroot-sc-saved-{os.urandom(6).hex()}"
+    directories = [os.environ.get("TMPDIR"), os.environ.get("HOME"), "/var/tmp", "/tmp"]
+    return [os.path.join(each, name) for each in directories if each and each.startswith("/")]

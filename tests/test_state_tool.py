@@ -282,3 +282,41 @@ print(*({"attr", "json", "sqlite3", "tarfile"} & set(sys.modules)))
 """
     done = bare([sys.executable, "-P", "-c", code], cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_an_export_is_written_where_its_name_leads(made: Path) -> None:
+    """Through links; a file that standard output is sent to is not replaced."""
+    (made / "elsewhere").mkdir()
+    (made / "link").symlink_to("elsewhere/real")
+    export = ("export", "s", "root", "--format", "fakeroot")
+    tool(*export, "-o", "link", cwd=made)
+    assert (made / "link").is_symlink()
+    text = (made / "elsewhere/real").read_text()
+    (made / "elsewhere/real").chmod(0o604)
+    tool(*export, "-o", "link", cwd=made)
+    assert (made / "elsewhere/real").stat().st_mode & 0o777 == 0o604
+    with (made / "out").open("w+") as out:
+        out.write("before\n")
+        out.flush()
+        assert bare([STATE, *export, "-o", "/dev/stdout"], cwd=made, stdout=out).returncode == 0
+    assert (made / "out").read_text() == "before\n" + text
+
+
+def test_an_export_that_cannot_be_written_is_told_and_leaves_nothing(made: Path) -> None:
+    before = sorted(made.rglob("*"))
+    export = [STATE, "export", "s", "root", "--format"]
+    for form in ("tar", "mtree"):
+        places = {
+            "none/o": "No such file or directory",
+            "root": "Is a directory",
+            "/dev/full": "No space left on device",
+        }
+        for place, why in places.items():
+            done = bare([*export, form, "-o", place], cwd=made)
+            said = f"fakeroot-sc-state: {place}: cannot be written: {why}\n"
+            assert (done.returncode, done.stderr) == (2, said)
+        with Path("/dev/full").open("w") as full:
+            done = bare([*export, form], cwd=made, stdout=full, stderr=subprocess.PIPE)
+        said = "fakeroot-sc-state: standard output: cannot be written: No space left on device\n"
+        assert (done.returncode, done.stderr) == (2, said)
+    assert sorted(made.rglob("*")) == before

@@ -6,13 +6,15 @@ takes time, attrs least of all.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fakeroot_sc import _core
+from fakeroot_sc.destination import Destination
 from fakeroot_sc.state import formats, memory
 from fakeroot_sc.state.archives import packed
 from fakeroot_sc.state.errors import StateError
@@ -39,43 +41,83 @@ def source_date_epoch() -> int | None:
     return int(text)
 
 
+class _Raw(io.RawIOBase):
+    """A descriptor whose failures say that it is the output that failed."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd, self.name = fd, name
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: Any) -> int:
+        if self._fd < 0:
+            return len(data)
+        try:
+            return os.write(self._fd, data)
+        except OSError as error:
+            raise _cannot_write(self.name, error) from error
+
+    def let_go(self) -> None:
+        """What a buffer still holds is not to be written: to another file, by then."""
+        self._fd = -1
+
+
+def _cannot_write(name: str, error: OSError) -> StateError:
+    return StateError(f"{name}: cannot be written: {error.strerror}")
+
+
+@contextmanager
+def _buffered(fd: int, name: str) -> Iterator[BinaryIO]:
+    raw = _Raw(fd, name)
+    out = io.BufferedWriter(raw, 1 << 20)
+    try:
+        yield out
+        out.flush()
+    finally:
+        raw.let_go()
+
+
 @contextmanager
 def _written(path: str | None) -> Iterator[BinaryIO]:
     """The file to write, which appears whole or not at all; standard output without a path."""
     if path is None or path == "-":
         if sys.stdout.isatty():
             raise StateError("standard output is a terminal: -o FILE says where to write")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    beside = os.path.join(os.path.dirname(os.path.abspath(path)), f".fsc-{os.urandom(6).hex()}")
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as out:
-                yield out
-            return
-        with open(beside, "xb", buffering=1 << 20) as out:
+        with _buffered(sys.stdout.fileno(), "standard output") as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.rename(beside, path)
+        return
+    try:
+        writing = Destination(path).begin()
     except OSError as error:
-        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+        raise _cannot_write(path, error) from error
+    try:
+        with _buffered(writing.fd, path) as out:
+            yield out
+        try:
+            writing.finish()
+        except OSError as error:
+            raise _cannot_write(path, error) from error
     finally:
-        if os.path.exists(beside):
-            os.unlink(beside)
+        writing.abandon()
 
 
-def _own_files(state: str, out: str | None) -> set[tuple[int, int]]:
+def _own_files(state: str, out: str | int | None) -> set[tuple[int, int]]:
     """The state is no part of the tree that it describes, nor is what is being written."""
     found = set()
-    for path in (*(state + suffix for suffix in ("", "-live", "-wal", "-shm")), out):
+    files = [(AT_FDCWD, os.fsencode(state + end)) for end in ("", "-live", "-wal", "-shm")]
+    if isinstance(out, str):
+        files.append((AT_FDCWD, os.fsencode(out)))
+    elif out is not None:
+        files.append((out, b""))
+    for directory, name in files:
         try:
-            seen = _core.look(AT_FDCWD, os.fsencode(path)) if path else None
+            found.add(_core.look(directory, name)[:2])
         except OSError:
             continue
-        if seen is not None:
-            found.add(seen[:2])
     return found
 
 
@@ -101,10 +143,10 @@ def export(options: Namespace, output: Output) -> int:
     epoch = source_date_epoch()
     before = _own_files(options.file, options.output)
     with _written(options.output) as out:
-        name = out.name if out.name != "<stdout>" else None
+        fd = out.fileno()
 
         def own() -> set[tuple[int, int]]:
-            return before | _own_files(options.file, name)
+            return before | _own_files(options.file, fd)
 
         if form.name == "tar":
             with output.working("packing"):

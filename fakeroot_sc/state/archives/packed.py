@@ -30,7 +30,9 @@ def write_tree(
     if error == errno.EPIPE and what == "shrink":
         raise StateError(f"{path}: became shorter while it was read")
     if error and what == "write":
-        raise OSError(error, os.strerror(error))
+        raise StateError(
+            f"{getattr(out, 'name', 'output')}: cannot be written: {os.strerror(error)}"
+        )
     if error:
         raise StateError(f"{path}: cannot {what}: {os.strerror(error)}")
     return [f"{sockets} sockets are left out: tar has none"] if sockets else []
