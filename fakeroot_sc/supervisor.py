@@ -23,15 +23,8 @@ def _handle(request: _core.Request) -> int | None:
 def _environment() -> list[bytes]:
     """The user's, and FAKEROOTKEY, by which makepkg, dpkg, npm and others recognise
     a fake root.  Its value, an IPC key in fakeroot, means nothing here.
-
-    That of the front process, to the byte: in a C locale the interpreter sets
-    LC_CTYPE in its own (PEP 538).
     """
-    try:
-        with open(f"/proc/{os.getppid()}/environ", "rb") as file:
-            environment = file.read().split(b"\0")[:-1]
-    except OSError:
-        environment = [name + b"=" + value for name, value in os.environb.items()]
+    environment = preload.given()
     if not any(entry.startswith(b"FAKEROOTKEY=") for entry in environment):
         environment.append(b"FAKEROOTKEY=%d" % os.getpid())
     return environment

@@ -7,6 +7,9 @@
 // on the signals that it is sent, and ends as COMMAND ended. So shells and timeouts
 // handle it as if COMMAND ran bare, while the supervisor, in a session of its own
 // from then on, goes on serving what COMMAND left behind.
+//
+// It is linked statically where that can be: what the caller preloads is for COMMAND, and
+// would change the signals, the paths or the clock that this process sees.
 #include "control.h"
 #include "scope.h"
 
@@ -29,6 +32,7 @@
 
 #define END_ROUNDS 1000
 #define EXIT_TROUBLE 125 // as env(1) and timeout(1): the tool itself failed
+#define VARIABLE_HELD 0x80 // in the first letter of a name, see hold_back_variables()
 
 #ifndef SYS_close_range // Linux 5.9
 #define SYS_close_range 436
@@ -115,6 +119,27 @@ static uint64_t signal_bits(const sigset_t *set)
 	return bits;
 }
 
+static bool starts_with(const char *text, const char *head)
+{
+	return strncmp(text, head, strlen(head)) == 0;
+}
+
+// What the caller tells the loader and the libc of COMMAND (ld.so(8), mallopt(3), iconv(3)) is
+// not for the supervisor: an object preloaded there would stand in front of the calls that it
+// makes for others. It finds them under names that mean nothing to anybody else, of the same
+// length and in the same order, and gives them to COMMAND (preload.py takes the mark away).
+static void hold_back_variables(void)
+{
+	static const char *const heads[] = {"LD_", "MALLOC_", "GLIBC_TUNABLES=", "GCONV_PATH=",
+					    "LOCPATH="};
+	for (char **variable = environ; *variable; variable++)
+		for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+			if (starts_with(*variable, heads[i])) {
+				**variable |= VARIABLE_HELD;
+				break;
+			}
+}
+
 static void run_supervisor(const struct interpreter *with, int control, const char *origin,
 			   int argc, char **argv)
 {
@@ -132,6 +157,7 @@ static void run_supervisor(const struct interpreter *with, int control, const ch
 	command[count++] = origin;
 	for (int i = 1; i < argc; i++)
 		command[count++] = argv[i];
+	hold_back_variables();
 	execvp(with->python, (char *const *)command);
 	_exit(trouble(with->python, "the Python that fakeroot-sc was installed for is needed"));
 }
