@@ -112,7 +112,8 @@ int creation_plan(const struct request *request, int directory, uint32_t mode, u
 	return 0;
 }
 
-int creation_remember(struct session *session, int fd, const struct creation *creation)
+// stays: also if the file has no name yet.
+static int remember(struct session *session, int fd, const struct creation *creation, bool stays)
 {
 	struct statx real;
 	struct inode_record record;
@@ -123,7 +124,7 @@ int creation_remember(struct session *session, int fd, const struct creation *cr
 	uint32_t granted = real.stx_mode | bits_the_user_needs(creation->asked);
 	SCOPED_LOCK held = metadata_lock(session, &real);
 	metadata_edit(session, &real, &record);
-	record.fields = creation->fields;
+	record.fields = creation->fields | (stays ? 0 : record.fields & INODE_RETIRED);
 	record.uid = creation->uid;
 	record.gid = creation->gid;
 	record.mode = (creation->asked & ~0777u) | (creation->asked & granted & 0777);
@@ -131,6 +132,11 @@ int creation_remember(struct session *session, int fd, const struct creation *cr
 	if (S_ISDIR(creation->asked) && creation->asked & S_ISGID)
 		atomic_fetch_add(&session->page->setgid_directories, 1);
 	return metadata_store(session, &record);
+}
+
+int creation_remember(struct session *session, int fd, const struct creation *creation)
+{
+	return remember(session, fd, creation, false);
 }
 
 // Its inode number may be given away within the same tick of the clock.
@@ -165,7 +171,7 @@ int creation_link_file(struct session *session, const struct entry *entry,
 				creation->real_mode);
 	if (made < 0)
 		return -errno;
-	int error = creation_remember(session, made, creation);
+	int error = remember(session, made, creation, true);
 	if (!error)
 		error = name_file(made, entry);
 	if (error)

@@ -31,7 +31,8 @@ int creation_plan(const struct request *request, int directory, uint32_t mode, u
 // The target's umask.
 uint32_t creation_umask(const struct request *request);
 
-// Remembers a file that has been made, by any descriptor of it. Returns 0 or -errno.
+// Remembers a file that has been made, by any descriptor of it; without a name, until the last
+// of them is closed. Returns 0 or -errno.
 int creation_remember(struct session *session, int fd, const struct creation *creation);
 
 // The same file has gone.

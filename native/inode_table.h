@@ -37,7 +37,7 @@ enum inode_field {
 	INODE_GID = 1 << 1,
 	INODE_MODE = 1 << 2,    // the 07777 bits of mode
 	INODE_TYPE = 1 << 3,    // the S_IFMT bits of mode, and rdev
-	INODE_RETIRED = 1 << 4, // the last link has gone: applies only while st_nlink is 0
+	INODE_RETIRED = 1 << 4, // of a file without a name: applies only while st_nlink is 0
 	INODE_ANY_BIRTH = 1 << 5, // from a state without birth times: of whichever file is there
 
 	// Of records that a state file keeps, durable.h.

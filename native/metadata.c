@@ -38,7 +38,7 @@ void metadata_remove(struct session *session, const struct inode_record *record)
 	xattr_store_free(session, record->xattrs);
 }
 
-static void drop_stale(struct session *session, const struct inode_record *stale)
+void metadata_drop(struct session *session, const struct inode_record *stale)
 {
 	SCOPED_LOCK held = lock_table(session);
 	struct inode_record now;
@@ -61,7 +61,7 @@ enum metadata_known metadata_look_up(struct session *session, const struct statx
 	case RULES_DOUBTFUL:
 		return METADATA_DOUBTFUL;
 	case RULES_EARLIER_FILE:
-		drop_stale(session, record_ret);
+		metadata_drop(session, record_ret);
 		break;
 	case RULES_LATER_FILE:
 		break;
@@ -110,6 +110,10 @@ void metadata_edit(struct session *session, const struct statx *real,
 		set_bits(&record_ret->mode, real->stx_mode, RULES_MODE_MASK);
 	if (!(record_ret->fields & INODE_TYPE))
 		set_bits(&record_ret->mode, real->stx_mode, RULES_TYPE_MASK);
+	// Nobody can tell when the last descriptor of such a file is closed, and its inode
+	// number given away: at once, as a rule, which is within one tick of the clock.
+	if (real->stx_nlink == 0)
+		record_ret->fields |= INODE_RETIRED;
 	if (!known && !(real->stx_mask & STATX_BTIME))
 		control_tell_no_btime(session, record_ret->identity.dev, real->stx_mode);
 }
@@ -210,6 +214,17 @@ void metadata_retire(struct session *session, const struct statx *real)
 	retire(session, &identity);
 }
 
+bool metadata_keep(struct session *session, const struct statx *real)
+{
+	struct inode_record record;
+	SCOPED_LOCK held = metadata_lock(session, real);
+	if (metadata_look_up(session, real, &record) != METADATA_KNOWN ||
+	    !(record.fields & INODE_RETIRED))
+		return false;
+	record.fields &= ~(uint32_t)INODE_RETIRED;
+	return metadata_store(session, &record) == 0;
+}
+
 static void settle(struct session *session, const struct inode_record *change)
 {
 	const struct file_identity *identity = &change->identity;
@@ -221,13 +236,13 @@ static void settle(struct session *session, const struct inode_record *change)
 	struct inode_record record;
 	bool known = find(session, identity->dev, identity->ino, &record) == INODE_FOUND;
 	if (known && record.fields & INODE_RETIRED) {
-		drop_stale(session, &record);
+		metadata_drop(session, &record);
 		known = false;
 	}
 	if (!pending_merge(change, &record, known)) {
 		if (file_identity_is_later(&record.identity, identity))
 			return;
-		drop_stale(session, &record);
+		metadata_drop(session, &record);
 		pending_merge(change, &record, false);
 	}
 	store(session, &record, true);

@@ -36,7 +36,8 @@ bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino);
 pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real);
 pthread_mutex_t *metadata_lock_number(struct session *session, uint64_t ino);
 
-// The file's record, or an empty one of its identity to be filled.
+// The file's record, or an empty one of its identity to be filled. That of a file without a
+// name is as a retired one, until the file is given a name.
 void metadata_edit(struct session *session, const struct statx *real,
 		   struct inode_record *record_ret);
 
@@ -53,10 +54,18 @@ void metadata_settle(struct session *session);
 // The same, whatever their count says: supervisors that were killed have not kept it.
 void metadata_settle_all(struct session *session);
 
+// Forgets the record, if it is still there as it was found: of a file that is no more.
+void metadata_drop(struct session *session, const struct inode_record *stale);
+
 // Forgets a record of the table, with its attributes. With the table's writer held.
 void metadata_remove(struct session *session, const struct inode_record *record);
 
 // Keeps a record only for descriptors that are still open on the removed file.
 void metadata_retire(struct session *session, const struct statx *real);
+
+// The file, which has no name, is about to get one: its record stays from now on. Returns
+// whether there is a record that would not have stayed; should the file get no name after
+// all, it is to be retired again.
+bool metadata_keep(struct session *session, const struct statx *real);
 
 #endif

@@ -14,6 +14,9 @@ struct mount_facts {
 	bool no_exec;
 	bool no_suid;
 	bool overlay; // overlayfs: a file's birth time changes when it is copied up
+	// A file whose last name has gone shows no links. FUSE servers, and NFS, may keep
+	// such a file under a hidden name, and tell the links of that.
+	bool tells_links;
 };
 
 // One word a mount: its id, and its facts in the upper bits. No mount has id 0.
@@ -21,7 +24,9 @@ struct mount_facts {
 #define MOUNT_OVERLAY (UINT64_C(1) << 62)
 #define MOUNT_NO_EXEC (UINT64_C(1) << 61)
 #define MOUNT_NO_SUID (UINT64_C(1) << 60)
-#define MOUNT_BITS (MOUNT_READ_ONLY | MOUNT_OVERLAY | MOUNT_NO_EXEC | MOUNT_NO_SUID)
+#define MOUNT_TELLS_LINKS (UINT64_C(1) << 59)
+#define MOUNT_BITS                                                                                 \
+	(MOUNT_READ_ONLY | MOUNT_OVERLAY | MOUNT_NO_EXEC | MOUNT_NO_SUID | MOUNT_TELLS_LINKS)
 
 // The facts of the mount that a file with these attributes (STATX_MNT_ID, Linux
 // 5.8) lies on, as far as they are known.
@@ -37,6 +42,7 @@ static inline bool mount_facts_known(const struct session_page *page, const stru
 	facts_ret->overlay = word & MOUNT_OVERLAY;
 	facts_ret->no_exec = word & MOUNT_NO_EXEC;
 	facts_ret->no_suid = word & MOUNT_NO_SUID;
+	facts_ret->tells_links = word & MOUNT_TELLS_LINKS;
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -52,6 +53,23 @@ static bool all_local(int mounts)
 	return local;
 }
 
+// <linux/magic.h>: file systems of the kernel's own that keep their link counts themselves.
+static bool tells_links(const struct statfs *fs)
+{
+	switch ((unsigned long)fs->f_type) {
+	case 0xef53: // ext2, ext3, ext4
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+	case RAMFS_MAGIC:
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int mounts_open(struct session *session)
 {
 	session->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -85,6 +103,7 @@ void mounts_learn(struct session *session, const struct statx *real, int fd,
 	facts_ret->overlay = fs.f_type == OVERLAYFS_SUPER_MAGIC;
 	facts_ret->no_exec = fs.f_flags & ST_NOEXEC;
 	facts_ret->no_suid = fs.f_flags & ST_NOSUID;
+	facts_ret->tells_links = tells_links(&fs);
 	if (!(real->stx_mask & STATX_MNT_ID))
 		return;
 	uint64_t word = real->stx_mnt_id;
@@ -92,6 +111,7 @@ void mounts_learn(struct session *session, const struct statx *real, int fd,
 	word |= facts_ret->overlay ? MOUNT_OVERLAY : 0;
 	word |= facts_ret->no_exec ? MOUNT_NO_EXEC : 0;
 	word |= facts_ret->no_suid ? MOUNT_NO_SUID : 0;
+	word |= facts_ret->tells_links ? MOUNT_TELLS_LINKS : 0;
 	atomic_store(&session->page->mount_facts[real->stx_mnt_id % SESSION_MOUNT_FACTS],
 		     word);
 }

@@ -8,6 +8,7 @@
 // fails, so will the kernel, and with the right error; or it may do more.
 #include "change.h"
 #include "metadata.h"
+#include "mounts.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -26,6 +27,13 @@ static void bare_name(const char *name, char bare_ret[static PATH_MAX])
 	bare_ret[length] = '\0';
 }
 
+// The attributes as the file system has them now: a FUSE server's answers may be a second old.
+static int look_anew(int fd, struct statx *real_ret)
+{
+	const int flags = AT_EMPTY_PATH | AT_STATX_FORCE_SYNC;
+	return statx(fd, "", flags, RESOLVE_ATTRIBUTES, real_ret) < 0 ? -errno : 0;
+}
+
 // Pins the file behind an entry if something is remembered of it. Returns 1 then,
 // 0 where the kernel may go ahead alone.
 static int pin_known(struct session *session, const struct entry *entry,
@@ -40,16 +48,44 @@ static int pin_known(struct session *session, const struct entry *entry,
 			       real.stx_ino))
 		return 0;
 	subject_ret->fd = openat(entry->dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (subject_ret->fd < 0 || resolve_attributes(subject_ret->fd, &subject_ret->real) < 0)
+	if (subject_ret->fd < 0 || look_anew(subject_ret->fd, &subject_ret->real) < 0)
 		return 0;
 	struct inode_record record;
 	return metadata_find(session, &subject_ret->real, &record);
 }
 
-static void retire_if_gone(struct session *session, struct subject *subject)
+// Whether the name that has just been removed was the pinned file's last one. Where the file
+// system keeps removed files under hidden names, what it told before decides: a name that
+// another target has made meanwhile goes unseen there.
+static bool has_gone(struct session *session, const struct subject *subject)
 {
-	if (resolve_attributes(subject->fd, &subject->real) == 0 && subject->real.stx_nlink == 0)
+	const struct statx *before = &subject->real;
+	struct mount_facts facts;
+	struct statx after;
+	bool told = look_anew(subject->fd, &after) == 0;
+	if (told && after.stx_nlink == 0)
+		return true;
+	if (!mounts_known(session, before, &facts))
+		mounts_learn(session, before, subject->fd, &facts);
+	return !(told && facts.tells_links) && (before->stx_nlink <= 1 || S_ISDIR(before->stx_mode));
+}
+
+static void retire_if_gone(struct session *session, const struct subject *subject)
+{
+	if (has_gone(session, subject))
 		metadata_retire(session, &subject->real);
+}
+
+// rename(2) does nothing where both names are the same file's.
+static bool is_same_file(const struct entry *entry, const struct subject *subject)
+{
+	char name[PATH_MAX];
+	struct statx real;
+	bare_name(entry->name, name);
+	return statx(entry->dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_INO, &real) == 0 &&
+	       real.stx_ino == subject->real.stx_ino &&
+	       real.stx_dev_major == subject->real.stx_dev_major &&
+	       real.stx_dev_minor == subject->real.stx_dev_minor;
 }
 
 void op_unlink(struct request *request, struct outcome *outcome)
@@ -84,7 +120,8 @@ void op_rename(struct request *request, struct outcome *outcome)
 	    !pin_known(session, &to, &replaced))
 		return;
 	SCOPED(entry_close) struct entry from = {.dirfd = -1};
-	if (resolve_entry(request, row->dirfd, row->path, &from) != 0)
+	if (resolve_entry(request, row->dirfd, row->path, &from) != 0 ||
+	    is_same_file(&from, &replaced))
 		return;
 	unsigned flags = (unsigned)request_arg(request, row->flags);
 	if (renameat2(from.dirfd, from.name, to.dirfd, to.name, flags) < 0)

@@ -70,11 +70,11 @@ enum rules_owner {
 	RULES_LATER_FILE,   // the attributes are older than the record
 	// Retired since the attributes were read, or an earlier file's whose number
 	// was given away within one tick of the clock: reading them again tells.
+	// So it does of a file of another type, where there are no birth times.
 	RULES_DOUBTFUL,
 };
 
-// Without a birth time the type at least must be the same, if it is known. A device is a
-// regular file.
+// A record is of a file of one real type, if that is known: a device's is of a regular file.
 static inline bool rules_same_type(const struct inode_record *record, const struct statx *real)
 {
 	uint32_t type = record->fields & INODE_TYPE ? 0100000u : record->mode & RULES_TYPE_MASK;
@@ -98,8 +98,8 @@ static inline enum rules_owner rules_record_owner(const struct inode_record *rec
 	if (record->identity.btime_nsec != identity.btime_nsec)
 		return record->identity.btime_nsec < identity.btime_nsec ? RULES_EARLIER_FILE
 									 : RULES_LATER_FILE;
-	return record->fields & INODE_RETIRED && real->stx_nlink > 0 ? RULES_DOUBTFUL
-								     : RULES_THIS_FILE;
+	bool retired = record->fields & INODE_RETIRED && real->stx_nlink > 0;
+	return retired || !rules_same_type(record, real) ? RULES_DOUBTFUL : RULES_THIS_FILE;
 }
 
 // What statx(2) says of direct and atomic I/O holds for regular files; devices are
@@ -148,6 +148,9 @@ static inline void rules_show(const struct inode_record *record, bool unknown_is
 		return;
 	attributes->stx_rdev_major = rules_rdev_major(record->rdev);
 	attributes->stx_rdev_minor = rules_rdev_minor(record->rdev);
+	// What has been written to it went nowhere.
+	attributes->stx_size = 0;
+	attributes->stx_blocks = 0;
 	rules_hide_io_limits(attributes);
 }
 

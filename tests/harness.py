@@ -63,6 +63,9 @@ OTHER = {
     "fchdir": (81, 133),
     "truncate": (76, 92),
     "unshare": (272, 310),
+    "memfd_create": (319, 356),
+    "write": (1, 4),
+    "fsync": (74, 118),
     "getpid": (39, 20),
     "getppid": (110, 64),
 }

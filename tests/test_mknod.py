@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness
 import pytest
+from conftest import Run
 from harness import (
     AT_FDCWD,
     BAD_POINTERS,
@@ -46,6 +47,36 @@ def test_a_device_is_an_empty_regular_file_for_real(fake: Session, tree: Path) -
     assert stat.S_IMODE(real.st_mode) == 0o644
     assert (real.st_size, real.st_uid) == (0, os.getuid())
     assert fake.mode("null") == stat.S_IFCHR | 0o4644
+
+
+def test_a_device_that_was_written_to_shows_no_size(fake: Session) -> None:
+    """As a device's inode does, whatever has gone through it."""
+    for name, kind in (("null", stat.S_IFCHR), ("disk", stat.S_IFBLK)):
+        fake.ok("mknod", name, kind | 0o666, encode_device(1, 3))
+        fd = fake.open(name, os.O_RDWR)
+        before = fake.stat(name)
+        assert fake.ok("write", fd, harness.at_page_end("x" * 9000), 9000) == 9000
+        fake.ok("fsync", fd)
+        for seen in (fake.stat(name), fake.fstat(fd)):
+            assert [seen[field] for field in ("size", "blocks", "blksize", "rdev")] == [
+                before[field] for field in ("size", "blocks", "blksize", "rdev")
+            ]
+            assert (seen["size"], seen["blocks"]) == (0, 0)
+        shown = fake.call("statx", AT_FDCWD, name, 0, 0x7FF, harness.buffer(256)).attributes
+        assert (shown["size"], shown["blocks"]) == (0, 0)
+
+
+def test_programs_see_no_size_of_a_device_that_was_written_to(run: Run, tree: Path) -> None:
+    done = run(
+        "sh", "-c",
+        "mknod null c 1 3; mknod disk b 8 1; echo x >null; cat tool >disk;"
+        " stat -c '%n %s %b' null disk; find . -size +0 -name '[nd][ui][ls]*';"
+        " tar cf - null disk | tar tvf - | tr -s ' ' | cut -d' ' -f3,6; du --apparent-size null;"
+        " ls -l null | cut -c1",
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "null 0 0", "disk 0 0", "1,3 null", "8,1 disk", "0\tnull", "c",
+    ]  # fmt: skip
 
 
 def test_device_numbers_are_shown_whole(fake: Session) -> None:

@@ -6,6 +6,7 @@
 #include "opening.h"
 
 #include "attach.h"
+#include "mount_facts.h"
 #include "rules.h"
 
 #include <asm/unistd.h>
@@ -39,8 +40,10 @@ static bool remove_held(const struct kernel_call *call, int dirfd, const char *p
 	if (fd < 0)
 		return false;
 	struct statx seen;
+	struct mount_facts facts;
 	bool held = change_look(call, (int)fd, "", AT_EMPTY_PATH, &seen) &&
-		    (seen.stx_mask & needed) == needed && seen.stx_nlink > 0;
+		    (seen.stx_mask & needed) == needed && seen.stx_nlink > 0 &&
+		    mount_facts_known(page, &seen, &facts) && facts.tells_links;
 	if (held) {
 		*returned_ret = kernel_call_passed(call, page->pass);
 		if (*returned_ret == 0 && !change_look(call, (int)fd, "", AT_EMPTY_PATH, &seen))
@@ -171,7 +174,7 @@ EXPORTED int linkat(int dirfd, const char *path, int new_dirfd, const char *new_
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_linkat, dirfd, (long)path, new_dirfd, (long)new_path, flags);
-	if (flags & AT_EMPTY_PATH)
+	if (flags & (AT_EMPTY_PATH | AT_SYMLINK_FOLLOW))
 		return (int)libc_result(session_trapped(&call));
 	return (int)libc_result(linking(&call, dirfd, path, new_dirfd, new_path));
 }

@@ -151,7 +151,7 @@ static bool has_birth_time(const struct session_page *page, const struct look *l
 		return false;
 	struct kernel_call call = statx_call(look->dirfd, look->path,
 					     look->flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-					     needed | STATX_CTIME | STATX_BTIME, &real);
+					     needed | STATX_TYPE | STATX_CTIME | STATX_BTIME, &real);
 	return kernel_call_passed(&call, page->pass) == 0 &&
 	       (real.stx_mask & needed) == needed && real.stx_ino == seen->st_ino &&
 	       rules_dev(real.stx_dev_major, real.stx_dev_minor) == seen->st_dev &&
@@ -187,8 +187,11 @@ static void show(const struct inode_record *record, bool unknown_is_real, struct
 	buffer->st_mode = shown.stx_mode;
 	buffer->st_uid = shown.stx_uid;
 	buffer->st_gid = shown.stx_gid;
-	if (record->fields & INODE_TYPE)
-		buffer->st_rdev = record->rdev;
+	if (!(record->fields & INODE_TYPE))
+		return;
+	buffer->st_rdev = record->rdev;
+	buffer->st_size = 0;
+	buffer->st_blocks = 0;
 }
 
 long look_stat(const struct look *look, struct stat *buffer)

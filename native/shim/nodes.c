@@ -76,7 +76,7 @@ static long name_it(int fd, int dirfd, const char *path)
 		change_name_link(fd, link);
 		name = KERNEL_CALL(__NR_linkat, AT_FDCWD, (long)link, dirfd, (long)path,
 				   AT_SYMLINK_FOLLOW);
-		returned = kernel_call_plain(&name);
+		returned = kernel_call_passed(&name, session_attached()->pass);
 	}
 	if (returned < 0)
 		change_retire(fd);

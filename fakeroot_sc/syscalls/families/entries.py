@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fakeroot_sc.syscalls.row import (
     AT_EMPTY_PATH,
     AT_REMOVEDIR,
+    AT_SYMLINK_FOLLOW,
     Masked,
     Subject,
     Syscall,
+    any_bit,
 )
 
 RENAME_NOREPLACE = 1
@@ -58,9 +60,9 @@ def rows() -> Iterator[Syscall]:
         operation="link",
         arguments=(*pair, "flags"),
         subject=Subject.FILE,
-        traps=(Masked("flags", AT_EMPTY_PATH, AT_EMPTY_PATH),),
+        traps=any_bit("flags", AT_EMPTY_PATH | AT_SYMLINK_FOLLOW),
         passes=True,
         x86_64=265,
         i386=303,
-        reason="root gives what is open a name; other links are the kernel's",
+        reason="root gives what is open a name, and its record lasts; other links are the kernel's",
     )
