@@ -24,7 +24,7 @@ _Row = tuple[
     int | None,
     list[tuple[bytes, bytes | None]] | None,
 ]
-_Update = tuple[_Row | None, _Row, list[tuple[bytes, bytes | None, bool]]]
+_Edit = tuple[_Row, int, list[tuple[bytes, bytes | None, bool]] | None]
 _Look = tuple[int, int, int | None, int, int, int, int, int, int, int]
 
 class Request:
@@ -106,12 +106,10 @@ class Live:
         """Forgets everything, where alone.  Raises OSError."""
     def leave(self) -> None:
         """Closes; where nobody else uses the file it is left whole."""
-    def standing(self) -> tuple[int, int, tuple[int, int, int, int, int], bool]:
+    def standing(self) -> tuple[int, int, tuple[int, int, int, int, int]]:
         """The state file that the memory belongs to: stamp, the next stamp while it is
-        written, (dev, ino, size, mtime, ctime), whether the file may be ahead."""
-    def stand(
-        self, stamp: int, next_stamp: int, file: tuple[int, int, int, int, int], behind: bool, /
-    ) -> None:
+        written, (dev, ino, size, mtime, ctime)."""
+    def stand(self, stamp: int, next_stamp: int, file: tuple[int, int, int, int, int], /) -> None:
         """Sets what standing() gives."""
     def begin(self, seconds: float, /) -> bool:
         """Takes the lock of who writes the state file; False if that takes longer."""
@@ -122,15 +120,18 @@ class Live:
         all.  To be ended by finish().  Raises OSError(ENOMEM)."""
     def finish(self, written: bool, /) -> None:
         """Whether what was collected is in the state file now."""
-    def load(self, rows: list[_Row], keep_changed: bool, /) -> None:
-        """Takes over rows of the state file.  Raises OSError(ENOSPC), ValueError."""
-    def forget(self, keys: list[tuple[int, int]], /) -> None:
-        """Removes what the state file has not any more, unless it has changed since it was
-        written."""
-    def update(self, updates: list[_Update], /) -> None:
-        """Does what was done to rows of the state file: as they were there, as they are, and
-        of which attributes (name, value, whether to forget it).  What else has changed since
-        stays.  Raises OSError(ENOSPC), ValueError."""
+    def load(self, rows: list[_Row], /) -> None:
+        """Takes over rows of the state file, where alone.  Raises OSError(ENOSPC), ValueError."""
+    def edit(self, edits: list[_Edit], /) -> None:
+        """Changes records as a run would: of a row the fields that are named (bits of
+        ``enum inode_field``), and attributes (name, value, whether to forget it); None: nothing
+        is remembered any more.  Those that have been made since note() are left out.  Raises
+        OSError(ENOSPC), ValueError."""
+    def note(self, edits: bytes, /) -> None:
+        """Keeps a text of edits that are to be made, so that a kill leaves all or none; b"":
+        they have been.  Raises OSError(ENOSPC)."""
+    def noted(self) -> bytes:
+        """What note() keeps."""
     def pack_tar(
         self,
         root: bytes,

@@ -265,168 +265,212 @@ static bool get(struct session *session, const struct file_identity *identity,
 	       INODE_FOUND;
 }
 
-// In place of the record that was known, if any.
-static int put_loaded(struct session *session, const struct inode_record *record,
-		      uint32_t old_xattrs)
+int durable_load(struct session *session, const struct inode_record *record)
 {
-	if (session_make_room(session) != 0)
-		return -ENOSPC;
-	count_kinds(session->page, record);
-	int error = session_put(session, record);
-	if (!error && old_xattrs != record->xattrs)
-		xattr_store_free(session, old_xattrs);
-	return error;
-}
-
-// With the file's own lock, too: a handler between look and change must not find the
-// attributes that it holds freed.
-int durable_load(struct session *session, const struct inode_record *record, bool keep_changed)
-{
-	struct inode_record known, kept = *record;
-	SCOPED_LOCK inode = metadata_lock_number(session, record->identity.ino);
+	struct inode_record stored = *record;
 	SCOPED_LOCK held = lock_table(session);
-	bool is_known = get(session, &record->identity, &known);
-	bool keep = is_known && keep_changed && known.fields & CHANGED;
-	kept.fields |= INODE_STORED;
-	int error = keep ? 0 : put_loaded(session, &kept, is_known ? known.xattrs : 0);
-	if (keep || error)
-		xattr_store_free(session, record->xattrs);
+	stored.fields |= INODE_STORED;
+	count_kinds(session->page, &stored);
+	int error = session_make_room(session) != 0 ? -ENOSPC : session_put(session, &stored);
+	if (error)
+		xattr_store_free(session, stored.xattrs);
 	return error;
 }
 
-void durable_forget(struct session *session, uint64_t dev, uint64_t ino)
+static bool is_same_file(const struct inode_record *known, const struct inode_record *edited)
+{
+	return (known->fields | edited->fields) & INODE_ANY_BIRTH ||
+	       pending_same_file(known, &edited->identity);
+}
+
+// With the file's own lock: a handler between look and change must not find the attributes
+// that it holds freed.
+static int remove_unchanged(struct session *session, const struct inode_record *edited)
 {
 	struct inode_record known;
-	SCOPED_LOCK inode = metadata_lock_number(session, ino);
 	SCOPED_LOCK held = lock_table(session);
-	if (!get(session, &(struct file_identity){.dev = dev, .ino = ino}, &known))
-		return;
-	known.fields &= ~(uint32_t)INODE_STORED;
-	if (known.fields & CHANGED)
-		session_put(session, &known);
-	else
+	if (get(session, &edited->identity, &known) && is_same_file(&known, edited) &&
+	    !(known.fields & CHANGED))
 		metadata_remove(session, &known);
+	return 0;
 }
 
-static bool is_other_file(const struct inode_record *known, const struct inode_record *after)
+static void take_field(struct inode_record *now, const struct durable_edit *edit, uint32_t field)
 {
-	return !(after->fields & INODE_ANY_BIRTH) && !pending_same_file(known, &after->identity);
+	if (edit->fields & field)
+		now->fields = (now->fields & ~field) | (edit->record.fields & field);
 }
 
-static bool differs(const struct inode_record *before, const struct inode_record *after,
-		    uint32_t field, uint32_t value_before, uint32_t value_after)
+static void take_mode(struct inode_record *now, const struct inode_record *edited, uint32_t bits)
 {
-	return ((before->fields ^ after->fields) & field) ||
-	       (after->fields & field && value_before != value_after);
+	now->mode = (now->mode & ~bits) | (edited->mode & bits);
 }
 
-static void take_field(struct inode_record *now, const struct inode_record *after, uint32_t field)
+static void take_fields(struct inode_record *now, const struct durable_edit *edit)
 {
-	now->fields = (now->fields & ~field) | (after->fields & field);
+	const struct inode_record *edited = &edit->record;
+	take_field(now, edit, INODE_UID);
+	take_field(now, edit, INODE_GID);
+	take_field(now, edit, INODE_MODE);
+	take_field(now, edit, INODE_TYPE);
+	take_field(now, edit, INODE_ANY_BIRTH);
+	if (edit->fields & INODE_UID)
+		now->uid = edited->uid;
+	if (edit->fields & INODE_GID)
+		now->gid = edited->gid;
+	if (edit->fields & INODE_MODE)
+		take_mode(now, edited, RULES_MODE_MASK);
+	if (edit->fields & INODE_TYPE) {
+		take_mode(now, edited, RULES_TYPE_MASK);
+		now->rdev = edited->rdev;
+	}
+	if (edit->fields & INODE_ANY_BIRTH)
+		now->identity = edited->identity;
 }
 
-static void take_mode(struct inode_record *now, const struct inode_record *after, uint32_t bits)
-{
-	now->mode = (now->mode & ~bits) | (after->mode & bits);
-}
-
-static void take_differences(const struct inode_record *before, const struct inode_record *after,
-			     struct inode_record *now)
-{
-	if (differs(before, after, INODE_UID, before->uid, after->uid)) {
-		take_field(now, after, INODE_UID);
-		now->uid = after->uid;
-	}
-	if (differs(before, after, INODE_GID, before->gid, after->gid)) {
-		take_field(now, after, INODE_GID);
-		now->gid = after->gid;
-	}
-	if (differs(before, after, INODE_MODE, before->mode & RULES_MODE_MASK,
-		    after->mode & RULES_MODE_MASK)) {
-		take_field(now, after, INODE_MODE);
-		take_mode(now, after, RULES_MODE_MASK);
-	}
-	if (differs(before, after, INODE_TYPE, before->mode & RULES_TYPE_MASK,
-		    after->mode & RULES_TYPE_MASK) ||
-	    before->rdev != after->rdev) {
-		take_field(now, after, INODE_TYPE);
-		take_mode(now, after, RULES_TYPE_MASK);
-		now->rdev = after->rdev;
-	}
-	if (now->fields & INODE_ANY_BIRTH && !(after->fields & INODE_ANY_BIRTH)) {
-		now->identity = after->identity;
-		now->fields &= ~(uint32_t)INODE_ANY_BIRTH;
-	}
-}
-
-static int edit_xattrs(struct session *session, const struct durable_edit *edits, size_t count,
+static int take_xattrs(struct session *session, const struct durable_edit *edit,
 		       struct inode_record *now)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < edit->xattr_count; i++) {
+		const struct durable_xattr_edit *xattr = &edit->xattrs[i];
 		int error = 0;
-		if (edits[i].forget)
-			xattr_store_drop(session, now->xattrs, edits[i].name);
+		if (xattr->forget)
+			xattr_store_drop(session, now->xattrs, xattr->name);
 		else
-			error = xattr_store_put(session, &now->xattrs, edits[i].name,
-						edits[i].value, edits[i].size);
+			error = xattr_store_put(session, &now->xattrs, xattr->name, xattr->value,
+						xattr->size);
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
-// The state file has what was done, but not what the record has become.
-static void mark_changed(struct session *session, struct inode_record *record)
-{
-	struct session_shared *shared = &session->page->shared;
-	record->fields |= INODE_STORED | epoch_bit(shared->epoch);
-	atomic_store(&shared->changed, 1);
-}
-
-static int put_updated(struct session *session, struct inode_record *now, bool changed,
-		       uint32_t old_xattrs)
+// In place of the record that was known, whose attributes are no longer needed.
+static int put_edited(struct session *session, struct inode_record *now, uint32_t old_xattrs)
 {
 	SCOPED_LOCK held = lock_table(session);
 	if (now->xattrs && xattr_store_is_empty(session, now->xattrs)) {
 		old_xattrs = now->xattrs;
 		now->xattrs = 0;
 	}
-	now->fields |= INODE_STORED;
-	if (changed)
-		mark_changed(session, now);
-	if (now->fields & ~(uint32_t)INODE_STANDING || now->xattrs)
-		return put_loaded(session, now, old_xattrs);
-	metadata_remove(session, now);
+	if (!(now->fields & ~(uint32_t)INODE_STANDING) && !now->xattrs) {
+		struct inode_record known;
+		if (get(session, &now->identity, &known))
+			metadata_remove(session, &known);
+		return 0;
+	}
+	if (session_make_room(session) != 0)
+		return -ENOSPC;
+	durable_changed(session, now);
+	count_kinds(session->page, now);
+	int error = session_put(session, now);
+	if (!error && old_xattrs != now->xattrs)
+		xattr_store_free(session, old_xattrs);
+	return error;
+}
+
+int durable_edit(struct session *session, const struct durable_edit *edit)
+{
+	const struct inode_record *edited = &edit->record;
+	struct inode_record known, now = {
+		.identity = edited->identity,
+		.fields = edited->fields & INODE_ANY_BIRTH,
+		.mode = edited->mode & RULES_TYPE_MASK,
+	};
+	SCOPED_LOCK inode = metadata_lock_number(session, edited->identity.ino);
+	if (edit->remove)
+		return remove_unchanged(session, edited);
+	bool is_known = get(session, &edited->identity, &known);
+	bool same = is_known && is_same_file(&known, edited);
+	if (is_known && !same && known.fields & CHANGED &&
+	    file_identity_is_later(&known.identity, &edited->identity))
+		return 0;
+	if (same && known.fields & INODE_RETIRED)
+		return 0;
+	if (same)
+		now = known;
+	take_fields(&now, edit);
+	int error = take_xattrs(session, edit, &now);
+	return error ? error : put_edited(session, &now, is_known && !same ? known.xattrs : 0);
+}
+
+// What a block holds of what is noted; the rest of it is bytes.
+struct piece {
+	_Atomic uint32_t next;
+	uint32_t size;
+};
+#define PIECE_BYTES 65536u
+
+static void free_pieces(struct session *session, uint32_t block)
+{
+	const struct piece *piece;
+	size_t room;
+	while ((piece = inode_table_block(&session->table, block, &room))) {
+		uint32_t next = atomic_load(&piece->next);
+		inode_table_free_block(&session->table, block);
+		block = next;
+	}
+}
+
+static uint32_t take_piece(struct session *session, const unsigned char *bytes, uint32_t size,
+			   uint32_t next)
+{
+	size_t room;
+	uint32_t block = session_make_room(session) == 0
+				 ? inode_table_take_block(&session->table,
+							  sizeof(struct piece) + size)
+				 : 0;
+	struct piece *piece = inode_table_block(&session->table, block, &room);
+	if (!piece)
+		return 0;
+	piece->size = size;
+	memcpy(piece + 1, bytes, size);
+	atomic_store(&piece->next, next);
+	return block;
+}
+
+// A kill in the midst leaves blocks that nobody uses.
+int durable_note(struct session *session, const void *bytes, size_t size)
+{
+	struct session_shared *shared = &session->page->shared;
+	SCOPED_LOCK held = lock_table(session);
+	uint32_t first = 0, before = atomic_load(&shared->edits);
+	for (size_t rest = size; rest;) {
+		size_t piece = (rest - 1) % PIECE_BYTES + 1;
+		uint32_t block = take_piece(session, (const unsigned char *)bytes + rest - piece,
+					    (uint32_t)piece, first);
+		if (!block) {
+			free_pieces(session, first);
+			return -ENOSPC;
+		}
+		first = block;
+		rest -= piece;
+	}
+	shared->edits_made = 0;
+	if (first)
+		atomic_store(&shared->changed, 1);
+	atomic_store(&shared->edits, first);
+	free_pieces(session, before);
 	return 0;
 }
 
-int durable_update(struct session *session, const struct inode_record *before,
-		   const struct inode_record *after, const struct durable_edit *edits,
-		   size_t edit_count)
+unsigned char *durable_noted(struct session *session, size_t *size_ret)
 {
-	const struct inode_record none = {.identity = after->identity};
-	struct inode_record now;
-	uint32_t old_xattrs = 0;
-	SCOPED_LOCK inode = metadata_lock_number(session, after->identity.ino);
-	bool is_known = get(session, &after->identity, &now);
-	bool changed = is_known ? (now.fields & (CHANGED | INODE_RETIRED)) != 0 : before != NULL;
-	if (is_known && is_other_file(&now, after)) {
-		if (changed && !file_identity_is_later(&after->identity, &now.identity))
-			return put_updated(session, &now, true, now.xattrs);
-		is_known = false;
-		old_xattrs = now.xattrs;
-		before = NULL;
-		changed = false;
+	SCOPED_LOCK held = lock_table(session);
+	unsigned char *bytes = NULL;
+	size_t room, bytes_room = 0;
+	const struct piece *piece;
+	uint32_t block = atomic_load(&session->page->shared.edits);
+	*size_ret = 0;
+	while ((piece = inode_table_block(&session->table, block, &room)) &&
+	       piece->size <= room - sizeof(*piece) && *size_ret < session->table.size) {
+		if (!grow(&bytes, &bytes_room, *size_ret + piece->size, 1)) {
+			free(bytes);
+			return NULL;
+		}
+		memcpy(bytes + *size_ret, piece + 1, piece->size);
+		*size_ret += piece->size;
+		block = atomic_load(&piece->next);
 	}
-	if (is_known && now.fields & INODE_RETIRED)
-		return put_updated(session, &now, true, now.xattrs);
-	if (!is_known)
-		now = (struct inode_record){
-			.identity = after->identity,
-			.fields = after->fields & INODE_ANY_BIRTH,
-			.mode = after->mode & RULES_TYPE_MASK,
-		};
-	take_differences(before ? before : &none, after, &now);
-	int error = edit_xattrs(session, edits, edit_count, &now);
-	return error ? error : put_updated(session, &now, changed, old_xattrs);
+	return bytes;
 }

@@ -49,25 +49,38 @@ void durable_finish(struct session *session, const struct durable_rows *rows);
 void durable_give_up(struct session *session);
 void durable_free(struct durable_rows *rows);
 
-// Puts a record that the state file has, in place of any of that inode number, or with
-// keep_changed of any that has not changed since the state file was written. Takes its
+// Puts a record that the state file has into a memory that nobody else uses. Takes its
 // attributes over, whatever it returns.
-int durable_load(struct session *session, const struct inode_record *record, bool keep_changed);
+int durable_load(struct session *session, const struct inode_record *record);
 
-// Does what was done to a record of the state file: before, as it was there (NULL: it was
-// not) and after, both without attributes; of those, what has become different. What runs
-// have changed meanwhile stays as it is otherwise.
-struct durable_edit {
+// What somebody who is no run changes of a file, as a run would: the fields named are set,
+// or no longer set, to what the record says of them; INODE_ANY_BIRTH stands for the identity.
+// What else is remembered of the same file stays, as do changes that a run has made to a
+// later file of that inode number, or to one that is to be removed, since the state file was
+// written.
+struct durable_xattr_edit {
 	const char *name;
 	const void *value; // NULL: there is none
 	size_t size;
 	bool forget; // nothing is remembered of that name any more
 };
-int durable_update(struct session *session, const struct inode_record *before,
-		   const struct inode_record *after, const struct durable_edit *edits,
-		   size_t edit_count);
+struct durable_edit {
+	struct inode_record record;
+	uint32_t fields;
+	bool remove; // nothing is remembered of the file any more
+	const struct durable_xattr_edit *xattrs;
+	size_t xattr_count;
+};
+int durable_edit(struct session *session, const struct durable_edit *edit);
 
-// Forgets what the state file has not any more, unless it has changed since.
-void durable_forget(struct session *session, uint64_t dev, uint64_t ino);
+// Edits that belong together are noted in the memory, in any form, before the first of them
+// is made: whoever takes locks->committing after a kill makes those that are left. The
+// callers hold it.
+//
+// Notes so many bytes in place of what was noted; none: all is done. Returns 0 or -ENOSPC,
+// with nothing noted.
+int durable_note(struct session *session, const void *bytes, size_t size);
+// What is noted, to be freed, or NULL with *size_ret 0, or without memory with its size.
+unsigned char *durable_noted(struct session *session, size_t *size_ret);
 
 #endif

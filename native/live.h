@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define LIVE_LAYOUT 2u
+#define LIVE_LAYOUT 3u
 
 #define LIVE_STAGES(X) \
 	X(NONE) \

@@ -339,7 +339,7 @@ static PyObject *live_leave_method(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-// (stamp, next stamp, (dev, ino, size, mtime, ctime), behind)
+// (stamp, next stamp, (dev, ino, size, mtime, ctime))
 static PyObject *live_standing(PyObject *self, PyObject *unused)
 {
 	(void)unused;
@@ -348,27 +348,28 @@ static PyObject *live_standing(PyObject *self, PyObject *unused)
 		return NULL;
 	const struct session_shared *shared = &seen->page->shared;
 	const uint64_t *file = shared->file;
-	return Py_BuildValue("KK(KKKKK)i", (unsigned long long)shared->stamp,
+	return Py_BuildValue("KK(KKKKK)", (unsigned long long)shared->stamp,
 			     (unsigned long long)shared->next_stamp, (unsigned long long)file[0],
 			     (unsigned long long)file[1], (unsigned long long)file[2],
-			     (unsigned long long)file[3], (unsigned long long)file[4],
-			     (int)shared->behind);
+			     (unsigned long long)file[3], (unsigned long long)file[4]);
 }
 
 static PyObject *live_stand(PyObject *self, PyObject *args)
 {
 	struct session *seen = live_session(self);
 	unsigned long long stamp, next, file[5];
-	int behind;
-	if (!seen || !PyArg_ParseTuple(args, "KK(KKKKK)p", &stamp, &next, &file[0], &file[1],
-				       &file[2], &file[3], &file[4], &behind))
+	if (!seen || !PyArg_ParseTuple(args, "KK(KKKKK)", &stamp, &next, &file[0], &file[1],
+				       &file[2], &file[3], &file[4]))
 		return NULL;
 	struct session_shared *shared = &seen->page->shared;
-	shared->next_stamp = next;
-	shared->behind = (uint32_t)behind;
+	// At every moment one of the two stamps is that of the file, whatever is killed: the
+	// next one is known before the file has it, and until the other one is it.
+	if (next)
+		__atomic_store_n(&shared->next_stamp, next, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->stamp, stamp, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 5; i++)
-		shared->file[i] = file[i];
-	shared->stamp = stamp;
+		__atomic_store_n(&shared->file[i], file[i], __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->next_stamp, next, __ATOMIC_SEQ_CST);
 	Py_RETURN_NONE;
 }
 
@@ -591,96 +592,121 @@ static bool parse_row(PyObject *row, struct inode_record *record_ret, PyObject *
 	return !PyErr_Occurred();
 }
 
-static PyObject *live_load(PyObject *self, PyObject *args)
+static PyObject *live_load(PyObject *self, PyObject *rows)
 {
 	struct session *into = live_session(self);
-	PyObject *rows;
-	int keep_changed;
-	if (!into || !PyArg_ParseTuple(args, "O!p", &PyList_Type, &rows, &keep_changed))
-		return NULL;
-	Py_ssize_t count = PyList_Size(rows);
+	Py_ssize_t count = into ? PyList_Size(rows) : -1;
 	for (Py_ssize_t i = 0; i < count; i++) {
 		struct inode_record record;
 		PyObject *xattrs;
 		if (!parse_row(PyList_GetItem(rows, i), &record, &xattrs) ||
 		    !load_xattrs(into, xattrs, &record.xattrs))
 			return NULL;
-		int error = durable_load(into, &record, keep_changed);
+		int error = durable_load(into, &record);
 		if (error)
 			return raise_errno(error);
 	}
+	if (count < 0)
+		return NULL;
 	Py_RETURN_NONE;
 }
 
-static bool parse_edits(PyObject *edits, struct durable_edit *edits_ret, size_t count)
+// fakeroot_sc/state/edits.py has these numbers.
+_Static_assert(INODE_UID == 1 && INODE_GID == 2 && INODE_MODE == 4 && INODE_TYPE == 8 &&
+		       INODE_ANY_BIRTH == 32,
+	       "of the fields that an edit names");
+
+// As many elements as the list has, to be freed with PyMem_Free(); NULL with an exception set.
+static struct durable_xattr_edit *parse_xattr_edits(PyObject *list)
 {
-	for (size_t i = 0; i < count; i++) {
+	Py_ssize_t count = PyList_Size(list);
+	struct durable_xattr_edit *edits = PyMem_Calloc((size_t)count + 1, sizeof(*edits));
+	if (!edits)
+		return (void *)PyErr_NoMemory();
+	for (Py_ssize_t i = 0; i < count; i++) {
+		struct durable_xattr_edit *edit = &edits[i];
 		Py_ssize_t size;
 		const char *value;
 		int forget;
-		if (!PyArg_ParseTuple(PyList_GetItem(edits, (Py_ssize_t)i), "yz#p",
-				      &edits_ret[i].name, &value, &size, &forget) ||
-		    !xattr_fits(edits_ret[i].name, value, (size_t)size))
-			return false;
-		edits_ret[i].value = value;
-		edits_ret[i].size = (size_t)size;
-		edits_ret[i].forget = forget;
+		if (!PyArg_ParseTuple(PyList_GetItem(list, i), "yz#p", &edit->name, &value, &size,
+				      &forget) ||
+		    !xattr_fits(edit->name, value, (size_t)size)) {
+			PyMem_Free(edits);
+			return NULL;
+		}
+		edit->value = value;
+		edit->size = (size_t)size;
+		edit->forget = forget;
 	}
-	return true;
+	return edits;
 }
 
-static bool update_one(struct session *into, PyObject *update)
+static bool edit_one(struct session *into, PyObject *tuple)
 {
-	PyObject *before, *after, *edits, *ignored;
-	struct inode_record was, is;
-	if (!PyArg_ParseTuple(update, "OOO!", &before, &after, &PyList_Type, &edits) ||
-	    (before != Py_None && !parse_row(before, &was, &ignored)) ||
-	    !parse_row(after, &is, &ignored))
+	PyObject *row, *xattrs, *ignored;
+	struct durable_edit edit = {0};
+	struct durable_xattr_edit *list = NULL;
+	if (!PyArg_ParseTuple(tuple, "OIO", &row, &edit.fields, &xattrs) ||
+	    !parse_row(row, &edit.record, &ignored))
 		return false;
-	size_t count = (size_t)PyList_Size(edits);
-	struct durable_edit *list = PyMem_Calloc(count + 1, sizeof(*list));
-	if (!list) {
-		PyErr_NoMemory();
-		return false;
+	edit.remove = xattrs == Py_None;
+	if (!edit.remove) {
+		if (!PyList_Check(xattrs)) {
+			PyErr_SetString(PyExc_TypeError, "the attributes of an edit are a list");
+			return false;
+		}
+		edit.xattrs = list = parse_xattr_edits(xattrs);
+		if (!list)
+			return false;
+		edit.xattr_count = (size_t)PyList_Size(xattrs);
 	}
-	bool parsed = parse_edits(edits, list, count);
-	int error = parsed ? durable_update(into, before == Py_None ? NULL : &was, &is, list,
-					    count)
-			   : 0;
+	int error = durable_edit(into, &edit);
 	PyMem_Free(list);
 	if (error)
 		raise_errno(error);
-	return parsed && !error;
+	return !error;
 }
 
-static PyObject *live_update(PyObject *self, PyObject *updates)
+static PyObject *live_edit(PyObject *self, PyObject *edits)
 {
 	struct session *into = live_session(self);
-	Py_ssize_t count = into ? PyList_Size(updates) : -1;
+	Py_ssize_t count = into ? PyList_Size(edits) : -1;
 	if (count < 0)
 		return NULL;
+	uint32_t *made = &into->page->shared.edits_made;
 	metadata_settle_all(into);
-	for (Py_ssize_t i = 0; i < count; i++)
-		if (!update_one(into, PyList_GetItem(updates, i)))
+	for (; *made < count; ++*made)
+		if (!edit_one(into, PyList_GetItem(edits, *made)))
 			return NULL;
 	Py_RETURN_NONE;
 }
 
-static PyObject *live_forget(PyObject *self, PyObject *keys)
+static PyObject *live_note(PyObject *self, PyObject *bytes)
 {
 	struct session *into = live_session(self);
-	Py_ssize_t count = into ? PyList_Size(keys) : -1;
-	if (into)
-		metadata_settle_all(into);
-	for (Py_ssize_t i = 0; i < count; i++) {
-		long long dev, ino;
-		if (!PyArg_ParseTuple(PyList_GetItem(keys, i), "LL", &dev, &ino))
-			return NULL;
-		durable_forget(into, (uint64_t)dev, (uint64_t)ino);
-	}
-	if (count < 0)
+	char *text;
+	Py_ssize_t size;
+	if (!into || PyBytes_AsStringAndSize(bytes, &text, &size) < 0)
 		return NULL;
+	int error = durable_note(into, text, (size_t)size);
+	if (error)
+		return raise_errno(error);
 	Py_RETURN_NONE;
+}
+
+static PyObject *live_noted(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *from = live_session(self);
+	size_t size;
+	unsigned char *bytes = from ? durable_noted(from, &size) : NULL;
+	if (!from)
+		return NULL;
+	if (!bytes && size)
+		return PyErr_NoMemory();
+	PyObject *result = PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)size);
+	free(bytes);
+	return result;
 }
 
 static PyObject *live_watch(PyObject *self, PyObject *program)
@@ -831,10 +857,11 @@ static PyMethodDef live_methods[] = {
 	{"end", live_end, METH_NOARGS, NULL},
 	{"collect", live_collect, METH_O, NULL},
 	{"finish", live_finish, METH_O, NULL},
-	{"load", live_load, METH_VARARGS, NULL},
-	{"forget", live_forget, METH_O, NULL},
+	{"load", live_load, METH_O, NULL},
+	{"edit", live_edit, METH_O, NULL},
+	{"note", live_note, METH_O, NULL},
+	{"noted", live_noted, METH_NOARGS, NULL},
 	{"pack_tar", live_pack_tar, METH_VARARGS, NULL},
-	{"update", live_update, METH_O, NULL},
 	{"watch", live_watch, METH_O, NULL},
 	{"places", live_places, METH_NOARGS, NULL},
 	{0},

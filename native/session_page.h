@@ -37,13 +37,14 @@ struct session_shared {
 	uint32_t epoch;
 	uint32_t removed;       // block of a record that the state file has and the table has not
 	uint32_t removed_unknown; // there was no room for such a block
-	uint32_t behind;        // the state file may be ahead of the table
+	_Atomic uint32_t edits; // block of edits noted, durable.h
 	uint64_t boot[2];       // of the kernel that the memory was last used under
 	uint64_t pid_namespace;
 	uint64_t stamp;         // of the state file's content that the table is based on
 	uint64_t next_stamp;    // the same, while the state file is written
 	uint64_t file[5];       // dev, ino, size, mtime and ctime of the state file, then
 	uint64_t mapped_least;  // of all that use it: more must not be allocated
+	uint32_t edits_made;    // how many of the edits noted have been made
 
 	// Whose changes they are, if only one run has used it since someone was alone with it.
 	uint32_t runs;

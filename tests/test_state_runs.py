@@ -490,7 +490,7 @@ def test_a_damaged_memory_is_refused(kept: Path) -> None:
 
 LAYOUT = 584
 """Where the memory says which version's it is (native/session_page.h)."""
-LAYOUT_NOW = 2
+LAYOUT_NOW = 3
 
 
 def set_layout(live: Path, number: int) -> None:
@@ -538,48 +538,78 @@ def test_what_a_killed_run_has_changed_is_written_by_those_that_go_on(kept: Path
 
 
 class Deadly:
-    """The memory of a state, for who is killed when the state file has been written."""
+    """The memory of a state, for who is killed as soon as it is asked for something."""
 
-    def __init__(self, live: Any) -> None:
-        self._live = live
+    def __init__(self, live: Any, deadly: str) -> None:
+        self._live, self._deadly = live, deadly
 
     def __getattr__(self, name: str) -> Any:
+        if name == self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         return getattr(self._live, name)
 
-    def update(self, _updates: Any) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def note(self, edits: bytes) -> None:
+        if self._deadly == ("note" if edits else "note done"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._live.note(edits)
+
+    def edit(self, edits: list[Any]) -> None:
+        if self._deadly == "edit one":
+            self._live.edit(edits[:1])
+        if self._deadly.startswith("edit"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._live.edit(edits)
 
 
-def change_and_be_killed(path: Path) -> None:
+def change_and_be_killed(path: Path, deadly: str) -> None:
     with State.open(path / "s") as state, state.transaction():
-        assert state._kept
-        state._kept.live = Deadly(state._kept.live)  # type: ignore[assignment]
+        assert state._sync
         gone = state.lookup_path(path / "gone")
         assert gone is not None
         state.remove(gone.identity)
         state.change(path / "f", uid=7)
+        state._sync.live = Deadly(state._sync.live, deadly)  # type: ignore[assignment]
 
 
-def test_a_writer_killed_between_file_and_memory_is_caught_up_with(kept: Path) -> None:
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize(
+    ("deadly", "all_done"),
+    [
+        ("note", False),
+        ("edit", True),
+        ("edit one", True),
+        ("collect", True),
+        ("finish", True),
+        ("note done", True),
+    ],
+)
+def test_a_killed_transaction_is_finished_or_has_not_begun(
+    kept: Path, deadly: str, all_done: bool, goes_on: bool
+) -> None:
     good("-p", "s", script="touch gone; chown 5 g gone", cwd=kept)
+    script = "echo up; read x; chown 8 g" if goes_on else "chown 8 g; echo up"
     with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo up; read x; chown 8 g"],
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", script],
         cwd=kept,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as running:
         assert running.stdout
         assert read_line(running.stdout.fileno()) == "up"
+        if not goes_on:
+            running.communicate("", PATIENCE)
         writer = multiprocessing.get_context("fork").Process(
-            target=change_and_be_killed, args=(kept,)
+            target=change_and_be_killed, args=(kept, deadly)
         )
         writer.start()
         writer.join(PATIENCE)
         assert writer.exitcode == -signal.SIGKILL
-        running.communicate("go\n", PATIENCE)
+        if goes_on:
+            running.communicate("go\n", PATIENCE)
         assert running.returncode == 0
+    shown = "7\n8\n0\n" if all_done else "5\n8\n5\n"
     for _ in range(2):
-        assert good("-p", "s", script="stat -c %u f g gone", cwd=kept) == "7\n8\n0\n"
+        assert good("-p", "s", script="stat -c %u f g gone", cwd=kept) == shown
         (kept / "s-live").unlink()
 
 

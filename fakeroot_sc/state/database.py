@@ -5,14 +5,15 @@ A run imports this where a file is new or has to be written to, never before.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from fakeroot_sc.state.errors import StateError
 
 APPLICATION_ID = 0x46534353
-VERSION = 1
+VERSION = 2
 
 # Each brings a file of the version before to the next one.
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -26,19 +27,28 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         " value BLOB, PRIMARY KEY (dev, ino, name)) WITHOUT ROWID",
         "INSERT INTO meta VALUES ('format', 'fakeroot-sc'), ('stamp', 0)",
     ),
+    2: (
+        "CREATE TABLE links (dev INTEGER NOT NULL, ino INTEGER NOT NULL, path BLOB NOT NULL,"
+        " PRIMARY KEY (dev, ino, path)) WITHOUT ROWID",
+    ),
 }
+_TABLES = {1: {b"meta", b"inodes", b"xattrs"}, 2: {b"meta", b"inodes", b"xattrs", b"links"}}
 
 BUSY_SECONDS = 30.0
 
-Row = tuple[Any, ...]
-"""dev, ino (signed), birth, type, uid, gid, mode, rdev, [(name, value)] or None."""
+_RETRY_SECONDS = 0.01
 
+Row = tuple[Any, ...]
+"""dev, ino (signed), birth, type, uid, gid, mode, rdev, [(name, value)] or None: as the core
+has them; then path, changed, program, and a tuple of further paths."""
+
+_COLUMNS = "dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
 _UPSERT = (
-    "INSERT INTO inodes (dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    f"INSERT INTO inodes ({_COLUMNS})"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10)"
     " ON CONFLICT (dev, ino) DO UPDATE SET"
     # What is said of where it was seen holds on for the same file alone.
-    " path = coalesce(excluded.path, iif(birth IS excluded.birth, path, NULL)),"
+    " path = iif(birth IS excluded.birth, path, NULL),"
     " program = excluded.program,"
     " birth = excluded.birth, type = excluded.type, uid = excluded.uid, gid = excluded.gid,"
     " mode = excluded.mode, rdev = excluded.rdev, changed = excluded.changed"
@@ -64,32 +74,70 @@ def trouble(path: str, error: Exception) -> StateError:
     elif code.startswith("SQLITE_IOERR"):
         why = f"reading or writing failed ({text}, {code}): look at the disk"
     else:
-        why = text
+        # What was a table, a column or a text is none any more.
+        why = f"it is damaged ({text}): restore a copy"
     return StateError(f"{path}: {why}")
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    return code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+class _Patience:
+    """SQLite's own waiting leaves out what might be a deadlock: changes of the journal mode,
+    recovery, the last one who closes.  None of those lasts; so the caller tries again."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + BUSY_SECONDS
+
+    def wait(self, error: sqlite3.Error) -> bool:
+        """Whether to try again, after a while."""
+        if not _is_busy(error) or time.monotonic() > self._until:
+            return False
+        time.sleep(_RETRY_SECONDS)
+        return True
+
+
 class Database:
-    """One state file, open.  All methods raise StateError."""
+    """One state file, open.  All methods raise StateError.
+
+    ``create``: a file that is not there, or empty, becomes a new state.  What is only read
+    stays as it is: of an earlier version, too.
+    """
 
     def __init__(self, path: str, *, create: bool = True, read_only: bool = False) -> None:
         self.path = path
-        try:
-            self._connect(create and not read_only, read_only)
-        except sqlite3.Error as error:
-            raise trouble(path, error) from error
+        self.version = VERSION
+        self._create = create and not read_only
+        self._read_only = read_only
+        patience = _Patience()
+        while True:
+            try:
+                self._connect()
+                return
+            except sqlite3.Error as error:
+                if not patience.wait(error):
+                    raise trouble(path, error) from error
 
-    def _connect(self, create: bool, read_only: bool) -> None:
-        if not create and not os.path.exists(self.path):
+    def _connect(self) -> None:
+        if not self._create and not os.path.exists(self.path):
             raise StateError(f"{self.path}: no such file")
         if os.path.isdir(self.path):
             raise StateError(f"{self.path}: is a directory")
-        name = self.path if not read_only else _to_be_read(self.path)
+        name = self.path if not self._read_only else _to_be_read(self.path)
         self.connection = sqlite3.connect(
-            name, timeout=BUSY_SECONDS, isolation_level=None, uri=read_only, cached_statements=32
+            name,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            uri=self._read_only,
+            cached_statements=32,
         )
+        # A damaged file has texts that are none.
+        self.connection.text_factory = bytes
         try:
-            self._check(create)
-            if not read_only:
+            self._check()
+            if not self._read_only:
                 self.connection.execute("PRAGMA journal_mode=WAL")
                 self.connection.execute("PRAGMA synchronous=NORMAL")
         except BaseException:
@@ -99,31 +147,43 @@ class Database:
     def _pragma(self, name: str) -> int:
         return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
-    def _check(self, create: bool) -> None:
+    def _check(self) -> None:
         # Of one moment: another process may be making the file.
         self.connection.execute("BEGIN")
         try:
-            application, version, schema = map(
+            application, self.version, schema = map(
                 self._pragma, ("application_id", "user_version", "schema_version")
             )
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("COMMIT")
-        if application == 0 and version == 0 and schema == 0:
-            if not create:
-                raise StateError(f"{self.path}: empty: not a state of fakeroot-sc")
-        elif application != APPLICATION_ID:
+        is_new = application == 0 and self.version == 0 and schema == 0
+        if not is_new and application != APPLICATION_ID:
             raise StateError(f"{self.path}: another program's SQLite file: choose another name")
-        if version > VERSION:
+        if self.version > VERSION:
             raise StateError(
-                f"{self.path}: version {version}: this fakeroot-sc knows states up to version "
-                f"{VERSION}: use a newer one"
+                f"{self.path}: version {self.version}: this fakeroot-sc knows states up to "
+                f"version {VERSION}: use a newer one"
             )
-        if version < VERSION:
+        if is_new and not self._create:
+            if self._read_only and os.path.getsize(self.path) == 0:
+                self._make_empty()
+                return
+            raise StateError(f"{self.path}: empty: not a state of fakeroot-sc")
+        if not is_new and self.version < 1:
+            raise StateError(f"{self.path}: damaged: no version: restore a copy")
+        if self.version < VERSION and not self._read_only:
             self._migrate()
         tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master")}
-        if not {"meta", "inodes", "xattrs"} <= tables:
+        if not _TABLES[self.version] <= tables:
             raise StateError(f"{self.path}: damaged: tables are missing: restore a copy")
+
+    def _make_empty(self) -> None:
+        """What an empty file becomes, in memory: nothing can be written here."""
+        self.connection.close()
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.text_factory = bytes
+        self._migrate()
 
     def _migrate(self) -> None:
         # Another process may be doing the same: look again inside of the transaction.
@@ -141,6 +201,7 @@ class Database:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
+        self.version = VERSION
 
     def close(self) -> None:
         """Closes the file; the last one to do so leaves no WAL beside it."""
@@ -149,12 +210,32 @@ class Database:
         except sqlite3.Error as error:
             raise trouble(self.path, error) from error
 
-    def execute(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
-        """Runs one statement."""
-        try:
-            return self.connection.execute(statement, tuple(values))
-        except sqlite3.Error as error:
-            raise trouble(self.path, error) from error
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> None:
+        """Runs one statement that gives no rows."""
+        patience = _Patience()
+        given = tuple(values)
+        while True:
+            try:
+                self.connection.execute(statement, given)
+                return
+            except sqlite3.Error as error:
+                if not patience.wait(error):
+                    raise trouble(self.path, error) from error
+
+    def query(self, statement: str, values: Iterable[Any] = ()) -> Iterator[Row]:
+        """The rows that a statement gives."""
+        patience = _Patience()
+        given = tuple(values)
+        begun = False
+        while True:
+            try:
+                for row in self.connection.execute(statement, given):
+                    begun = True
+                    yield row
+                return
+            except sqlite3.Error as error:
+                if begun or not patience.wait(error):
+                    raise trouble(self.path, error) from error
 
     def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Runs one statement for each row."""
@@ -166,110 +247,137 @@ class Database:
     @property
     def stamp(self) -> int:
         """A random number that each commit changes."""
-        found = self.execute("SELECT value FROM meta WHERE key = 'stamp'").fetchone()
+        found = next(self.query("SELECT value FROM meta WHERE key = 'stamp'"), None)
         if found is None or not isinstance(found[0], int):
             raise StateError(f"{self.path}: damaged: no stamp: restore a copy")
         return found[0]
 
+    def _damaged(self, what: str) -> StateError:
+        return StateError(f"{self.path}: damaged: a row has {what}: restore a copy")
+
     def rows(self, where: str = "", values: Iterable[Any] = ()) -> Iterator[Row]:
-        """The rows of ``inodes``, with their attributes and, last, path, changed, program;
-        in the order of dev and ino, as unsigned numbers."""
+        """The rows of ``inodes`` with what belongs to them, in the order of dev and ino, as
+        unsigned numbers."""
+        given = tuple(values)
         order = "ORDER BY dev < 0, dev, ino < 0, ino"
-        attributes = self._xattrs(where, values, order)
-        key, pairs = next(attributes, (None, None))
-        for row in self.execute(
-            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
-            f" FROM inodes {where} {order}",
-            values,
-        ):
-            if key == row[:2]:
-                yield (*row[:8], pairs, *row[8:])
-                key, pairs = next(attributes, (None, None))
-            else:
-                yield (*row[:8], None, *row[8:])
+        below = f"WHERE (dev, ino) IN (SELECT dev, ino FROM inodes {where}) {order}"
+        xattrs = _Groups(
+            self.query(f"SELECT dev, ino, name, value FROM xattrs {below}, name", given)
+        )
+        links = _Groups(
+            self.query(f"SELECT dev, ino, path FROM links {below}, path", given)
+            if self.version > 1
+            else iter(())
+        )
+        for found in self.query(f"SELECT {_COLUMNS} FROM inodes {where} {order}", given):
+            yield self._sound(found, xattrs.take(found[:2]), links.take(found[:2]))
 
     def row(self, key: tuple[int, int]) -> Row | None:
         """One row of rows()."""
-        found = self.execute(
-            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
-            " FROM inodes WHERE dev = ? AND ino = ?",
-            key,
-        ).fetchone()
+        here = "WHERE dev = ? AND ino = ?"
+        found = next(self.query(f"SELECT {_COLUMNS} FROM inodes {here}", key), None)
         if found is None:
             return None
-        pairs = self.execute(
-            "SELECT name, value FROM xattrs WHERE dev = ? AND ino = ? ORDER BY name", key
-        ).fetchall()
-        return (*found[:8], pairs or None, *found[8:])
+        pairs = list(self.query(f"SELECT name, value FROM xattrs {here} ORDER BY name", key))
+        links = (
+            list(self.query(f"SELECT path FROM links {here} ORDER BY path", key))
+            if self.version > 1
+            else []
+        )
+        return self._sound(found, pairs, links)
 
-    def _xattrs(self, where: str, values: Iterable[Any], order: str) -> Iterator[tuple[Any, Any]]:
-        key: tuple[int, int] | None = None
-        pairs: list[tuple[bytes, bytes | None]] = []
-        for dev, ino, name, value in self.execute(
-            "SELECT dev, ino, name, value FROM xattrs WHERE (dev, ino) IN"
-            f" (SELECT dev, ino FROM inodes {where}) {order}, name",
-            values,
-        ):
-            if key != (dev, ino):
-                if key is not None:
-                    yield key, pairs
-                key, pairs = (dev, ino), []
-            pairs.append((name, value))
-        if key is not None:
-            yield key, pairs
+    def _sound(self, found: Row, pairs: list[Row], links: list[Row]) -> Row:
+        """A row that is as the schema says; StateError otherwise."""
+        for value, (what, fits) in zip(found, _SOUND, strict=True):
+            if not fits(value):
+                raise self._damaged(f"{what} {value!r:.100}")
+        for name, value in pairs:
+            if not (_is_name(name) and (value is None or _is_value(value))):
+                raise self._damaged(f"an attribute {name!r:.100}")
+        for (path,) in links:
+            if not _is_path(path):
+                raise self._damaged(f"path {path!r:.100}")
+        others = tuple(path for (path,) in links)
+        return (*found[:8], [*pairs] or None, *found[8:], others)
 
     def load(self, size: int = 50_000) -> Iterator[list[Row]]:
         """All rows as Live.load() takes them, in lists of at most that many."""
-        with_xattrs = {key: pairs for key, pairs in self._xattrs("", (), "ORDER BY dev, ino")}
-        found = self.execute("SELECT dev, ino, birth, type, uid, gid, mode, rdev, NULL FROM inodes")
-        while rows := found.fetchmany(size):
-            if with_xattrs:
-                rows = [(*row[:8], with_xattrs.get(row[:2])) for row in rows]
-            yield rows
+        with_xattrs: dict[Row, list[Row]] = {}
+        for dev, ino, *pair in self.query("SELECT dev, ino, name, value FROM xattrs"):
+            with_xattrs.setdefault((dev, ino), []).append(tuple(pair))
+        rows: list[Row] = []
+        for row in self.query(
+            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, NULL FROM inodes"
+        ):
+            rows.append((*row[:8], with_xattrs.get(row[:2])) if with_xattrs else row)
+            if len(rows) == size:
+                yield rows
+                rows = []
+        yield rows
 
-    def put(
-        self,
-        rows: list[Row],
-        changed: int | None,
-        paths: Mapping[tuple[int, int], bytes],
-        program: bytes | None,
-    ) -> None:
-        """Inserts or replaces rows, inside of a transaction; ``paths``: of some keys.  A path
-        that is not said stays as it is known."""
-        self.many(_UPSERT, ((*row[:8], paths.get(row[:2]), changed, program) for row in rows))
-        self.many(
-            "DELETE FROM xattrs WHERE dev = ? AND ino = ?",
-            (row[:2] for row in rows) if self._has_xattrs() else (),
-        )
+    def put(self, rows: list[Row], changed: int | None, program: bytes | None) -> None:
+        """Inserts or replaces rows, inside of a transaction.  Where a file was seen stays as it
+        is known, for the same file."""
+        if self._has("links"):
+            self.many(
+                "DELETE FROM links WHERE dev = ?1 AND ino = ?2 AND NOT EXISTS"
+                " (SELECT 1 FROM inodes WHERE dev = ?1 AND ino = ?2 AND birth IS ?3)",
+                (row[:3] for row in rows),
+            )
+        self.many(_UPSERT, ((*row[:8], changed, program) for row in rows))
+        if self._has("xattrs"):
+            self.many("DELETE FROM xattrs WHERE dev = ? AND ino = ?", (row[:2] for row in rows))
         self.many(
             "INSERT INTO xattrs VALUES (?, ?, ?, ?)",
             ((*row[:2], name, value) for row in rows if row[8] for name, value in row[8]),
         )
 
-    def with_path(self, files: list[tuple[int, int, int | None]]) -> set[tuple[int, int]]:
-        """The keys of those files, by dev, ino and birth, whose path is known."""
-        if len(files) > 1000:
-            wanted = set(files)
-            return {
-                row[:2]
-                for row in self.execute("SELECT dev, ino, birth FROM inodes WHERE path NOT NULL")
-                if row in wanted
-            }
-        query = "SELECT 1 FROM inodes WHERE dev = ? AND ino = ? AND birth IS ? AND path NOT NULL"
-        return {file[:2] for file in files if self.execute(query, file).fetchone()}
+    def put_paths(self, paths: Mapping[tuple[int, int], list[bytes]]) -> None:
+        """Notes where files are, inside of a transaction: in place of what is known."""
+        self.many(
+            "UPDATE inodes SET path = ? WHERE dev = ? AND ino = ?",
+            ((found[0], *key) for key, found in paths.items()),
+        )
+        if self._has("links"):
+            self.many("DELETE FROM links WHERE dev = ? AND ino = ?", paths)
+        self.many(
+            "INSERT OR IGNORE INTO links SELECT ?1, ?2, ?3 WHERE EXISTS"
+            " (SELECT 1 FROM inodes WHERE dev = ?1 AND ino = ?2)",
+            ((*key, path) for key, found in paths.items() for path in found[1:]),
+        )
 
-    def _has_xattrs(self) -> bool:
-        return self.execute("SELECT 1 FROM xattrs LIMIT 1").fetchone() is not None
+    def put_changes(
+        self, changes: Iterable[tuple[tuple[int, int], int | None, bytes | None]]
+    ) -> None:
+        """Notes when and by which program records were changed, inside of a transaction."""
+        self.many(
+            "UPDATE inodes SET changed = ?, program = ? WHERE dev = ? AND ino = ?",
+            ((changed, program, *key) for key, changed, program in changes),
+        )
+
+    def paths(self, key: tuple[int, int], birth: int | None) -> list[bytes]:
+        """Where a file was seen."""
+        row = self.row(key)
+        if row is None or row[2] != birth or row[9] is None:
+            return []
+        return [row[9], *row[12]]
+
+    def numbers(self) -> Iterator[Row]:
+        """dev and ino of all rows."""
+        return self.query("SELECT dev, ino FROM inodes")
+
+    def _has(self, table: str) -> bool:
+        return next(self.query(f"SELECT 1 FROM {table} LIMIT 1"), None) is not None
 
     def remove(self, keys: list[tuple[int, int]]) -> None:
         """Deletes rows, inside of a transaction."""
-        for table in ("inodes", "xattrs"):
+        for table in ("inodes", "xattrs", "links"):
             self.many(f"DELETE FROM {table} WHERE dev = ? AND ino = ?", keys)
 
-    def clear(self) -> None:
-        """Deletes all rows, inside of a transaction."""
-        for table in ("inodes", "xattrs"):
-            self.execute(f"DELETE FROM {table}")
+    def remove_others(self, rows: Iterable[Row]) -> None:
+        """Deletes what is of none of these keys, inside of a transaction."""
+        left = {row[:2] for row in rows}
+        self.remove([key for key in map(_pair, self.numbers()) if key not in left])
 
     def new_stamp(self) -> int:
         """Draws the next stamp: not 0, of 63 bits."""
@@ -287,6 +395,62 @@ class Database:
         if self.connection.in_transaction:
             with suppress(sqlite3.Error):
                 self.connection.execute("ROLLBACK")
+
+
+class _Groups:
+    """Rows that begin with dev and ino, in order, as they belong to keys in the same order."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self._next: Row | None = next(rows, None)
+
+    def take(self, key: Row) -> list[Row]:
+        """The rest of the rows of the next key."""
+        taken = []
+        while self._next is not None and self._next[:2] == key:
+            taken.append(self._next[2:])
+            self._next = next(self._rows, None)
+        return taken
+
+
+def _pair(row: Row) -> tuple[int, int]:
+    return row[0], row[1]
+
+
+def _is_number(first: int, last: int, *, or_none: bool) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        return or_none if value is None else isinstance(value, int) and first <= value <= last
+
+    return fits
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, bytes) and value[:1] == b"/" and b"\0" not in value
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, bytes) and 0 < len(value) <= 255 and b"\0" not in value
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) <= 65536
+
+
+_INTEGER = (-(2**63), 2**63 - 1)
+_SOUND: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("dev", _is_number(*_INTEGER, or_none=False)),
+    ("ino", _is_number(*_INTEGER, or_none=False)),
+    ("birth", _is_number(*_INTEGER, or_none=True)),
+    ("type", _is_number(0, 0o170000, or_none=False)),
+    ("uid", _is_number(0, 2**32 - 1, or_none=True)),
+    ("gid", _is_number(0, 2**32 - 1, or_none=True)),
+    ("mode", _is_number(0, 0o7777, or_none=True)),
+    ("rdev", _is_number(0, 2**63 - 1, or_none=True)),
+    ("path", lambda value: value is None or _is_path(value)),
+    ("changed", _is_number(*_INTEGER, or_none=True)),
+    ("program", lambda value: value is None or (isinstance(value, bytes) and b"\0" not in value)),
+)
+"""Of each column, what it holds."""
 
 
 def _to_be_read(path: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fakeroot_sc import _core
 from fakeroot_sc.passes import draw_pass
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.kept import Kept
+from fakeroot_sc.state.sync import Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def loaded(database: "Database") -> Iterator[_core.Live]:
     live = _core.Live(b"", 0, 1)
     try:
         for rows in database.load():
-            live.load(rows, False)
+            live.load(rows)
         yield live
     except (TypeError, ValueError, OverflowError) as error:
         raise StateError(f"{database.path}: damaged: a row has {error}") from error
@@ -53,9 +53,9 @@ def opened(path: str) -> Iterator[_core.Live]:
         finally:
             database.close()
         return
-    kept = Kept(path, draw_pass(), create=False)
+    sync = Sync(path, draw_pass(), create=False)
     try:
-        yield kept.live
+        yield sync.live
     finally:
-        kept.live.end()
-        kept.close()
+        sync.live.end()
+        sync.close()

@@ -7,6 +7,7 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from heapq import merge
 from types import TracebackType
 
 import attrs
@@ -14,11 +15,12 @@ import attrs
 from fakeroot_sc import _core
 from fakeroot_sc.passes import draw_pass
 from fakeroot_sc.state.database import Database, Row
+from fakeroot_sc.state.edits import Layer, edit_of, is_same_file
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.kept import Kept
 from fakeroot_sc.state.look import Look, look
 from fakeroot_sc.state.memory import loaded
 from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
+from fakeroot_sc.state.sync import Sync
 
 CAPABILITY = "security.capability"
 _MARK = b"\1written"
@@ -32,10 +34,6 @@ def _signed(number: int) -> int:
 
 def _key(identity: FileIdentity) -> tuple[int, int]:
     return _signed(identity.dev), _signed(identity.ino)
-
-
-def _matches(known: int | None, birth: int | None) -> bool:
-    return known is None or birth is None or known == birth
 
 
 def mark(seen: Look | None) -> bytes:
@@ -68,7 +66,7 @@ def _text(raw: bytes | None) -> str | None:
 
 def record_of(row: Row) -> InodeRecord:
     """The record of a row of Database.rows()."""
-    dev, ino, birth, kind, uid, gid, mode, rdev, xattrs, path, *_ = row
+    dev, ino, birth, kind, uid, gid, mode, rdev, xattrs, path, _, _, links = row
     return InodeRecord(
         FileIdentity(dev % (1 << 64), ino % (1 << 64), birth),
         uid,
@@ -78,8 +76,27 @@ def record_of(row: Row) -> InodeRecord:
         rdev or 0,
         {os.fsdecode(name): value for name, value in xattrs or () if name[:1] != b"\1"},
         _text(path),
+        tuple(map(os.fsdecode, links)),
         _written(dict(xattrs or ()).get(_MARK)),
     )
+
+
+def _links(record: InodeRecord, seen: Look, path: str) -> tuple[str, ...]:
+    """The names of a record, beside that path, by which its file is there still."""
+    if seen.nlink < 2 or record.path is None:
+        return ()
+    others = dict.fromkeys((record.path, *record.links))
+    others.pop(path, None)
+    key = seen.identity.dev, seen.identity.ino
+    return tuple(other for other in others if _number_at(other) == key)
+
+
+def _number_at(path: str) -> tuple[int, int] | None:
+    try:
+        real = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return real.st_dev, real.st_ino
 
 
 def _checked(what: str, value: int | None, last: int) -> int | None:
@@ -105,6 +122,11 @@ def _row(record: InodeRecord, kind: int, written: bytes | None) -> Row:
     identity = record.identity
     for what, number in (("dev", identity.dev), ("ino", identity.ino)):
         _checked(what, number, 2**64 - 1)
+    _checked("birth", None if identity.birth is None else abs(identity.birth), 2**63 - 1)
+    if record.kind is not None and os.makedev(
+        os.major(record.rdev) & 0xFFF, os.minor(record.rdev) & 0xFFFFF
+    ) != _checked("rdev", record.rdev, 2**64 - 1):
+        raise ValueError(f"rdev: {record.rdev} is more than 12 bits major and 20 bits minor")
     return (
         *_key(identity),
         identity.birth,
@@ -112,20 +134,9 @@ def _row(record: InodeRecord, kind: int, written: bytes | None) -> Row:
         _checked("uid", record.uid, 2**32 - 2),
         _checked("gid", record.gid, 2**32 - 2),
         _checked("mode", record.mode, 0o7777),
-        None if record.kind is None else _checked("rdev", record.rdev, 2**64 - 1),
-        pairs or None,
+        None if record.kind is None else record.rdev,
+        sorted(pairs) or None,
     )
-
-
-def _update(before: Row | None, after: Row) -> _core._Update:
-    """What a transaction has done to a row, as the memory is told."""
-    old, new = dict((before and before[8]) or ()), dict(after[8] or ())
-    edits = [
-        (name, new.get(name), name not in new)
-        for name in {**old, **new}
-        if name not in old or name not in new or old[name] != new[name]
-    ]
-    return before and before[:9], after[:9], edits
 
 
 class State:
@@ -140,14 +151,12 @@ class State:
     read or written.
     """
 
-    def __init__(self, kept: Kept | None, database: Database) -> None:
+    def __init__(self, sync: Sync | None, database: Database) -> None:
         """Use open()."""
-        self._kept = kept
+        self._sync = sync
         self._database = database
-        self._depth = 0
-        self._before: dict[tuple[int, int], Row | None] = {}
-        """Of each key that the transaction has changed: what was there."""
-        self._cleared = False
+        self._layers: list[Layer] = []
+        """What the transactions that go on have changed, the innermost last."""
 
     @classmethod
     def open(
@@ -158,20 +167,22 @@ class State:
         name = os.fspath(path)
         if read_only:
             return cls(None, Database(name, create=False, read_only=True))
-        kept = Kept(name, draw_pass(), create=create)
+        sync = Sync(name, draw_pass(), create=create)
         try:
-            return cls(kept, Database(kept.path, create=False))
+            sync.keeps_open = True
+            return cls(sync, sync.database)
         except BaseException:
-            kept.close()
+            sync.close()
             raise
 
     def close(self) -> None:
-        """Lets go of the file; what an open transaction has done is undone."""
-        self._database.rollback()
-        self._database.close()
-        if self._kept is not None:
-            self._kept.live.end()
-            self._kept.close()
+        """Lets go of the file; of an open transaction nothing is done."""
+        self._layers = []
+        if self._sync is None:
+            self._database.close()
+        else:
+            self._sync.live.end()
+            self._sync.close()
 
     def __enter__(self) -> State:
         return self
@@ -187,8 +198,8 @@ class State:
     @contextmanager
     def memory(self) -> Iterator[_core.Live]:
         """The records as the core has them."""
-        if self._kept is not None:
-            yield self._kept.live
+        if self._sync is not None:
+            yield self._sync.live
             return
         with loaded(self._database) as live:
             yield live
@@ -200,69 +211,72 @@ class State:
         return self._database.stamp
 
     def _refresh(self) -> None:
-        if self._kept is not None and self._depth == 0:
-            self._kept.commit()
+        if self._sync is not None and not self._layers:
+            self._sync.commit()
 
     @contextmanager
     def transaction(self) -> Iterator[State]:
-        """All changes inside happen, or, with an exception, none.  Transactions nest.  Until
-        the outermost one ends nobody else can write to the state; runs go on."""
-        if self._kept is None:
+        """All changes inside happen when it ends, as if a run had made them then, or, with an
+        exception, none.  Transactions nest.  Until the outermost one ends nobody else can
+        write to the state; runs go on."""
+        if self._sync is None:
             raise StateError(f"{self._database.path}: opened for reading only")
-        if self._depth:
+        if self._layers:
             yield from self._nested()
             return
-        self._kept.lock()
+        self._sync.lock()
         try:
-            self._kept.commit_locked()
-            self._database.execute("BEGIN IMMEDIATE")
-            self._before, self._cleared, self._depth = {}, False, 1
+            self._sync.commit_locked()
+            self._layers = [Layer()]
             yield self
-            self._commit()
+            self._commit(self._sync)
         finally:
-            self._depth = 0
-            self._database.rollback()
-            self._kept.live.end()
+            self._layers = []
+            self._sync.live.end()
 
     def _nested(self) -> Iterator[State]:
-        name = f"inner_{self._depth}"
-        self._database.execute(f"SAVEPOINT {name}")
-        self._depth += 1
+        self._layers.append(Layer())
         try:
             yield self
         except BaseException:
-            self._database.execute(f"ROLLBACK TO {name}")
+            self._layers.pop()
             raise
-        finally:
-            self._depth -= 1
-            self._database.execute(f"RELEASE {name}")
+        inner = self._layers.pop()
+        self._layers[-1].take_over(inner)
 
-    def _commit(self) -> None:
-        assert self._kept is not None
-        if not self._before and not self._cleared:
-            return
-        removed, updates = [], []
-        for key, before in self._before.items():
-            after = self._row(key)
-            if after is None:
-                removed.append(key)
-            elif before is None or after[:9] != before[:9]:
-                # Only where a path is noted is there nothing for the memory to learn.
-                updates.append(_update(before, after))
-        self._kept.follow(self._database, updates, removed, cleared=self._cleared)
+    def _commit(self, sync: Sync) -> None:
+        layer = self._layers[0]
+        rows = dict(layer.rows)
+        if layer.cleared:
+            for dev, ino in self._database.numbers():
+                rows.setdefault((dev, ino), None)
+        edits = [edit_of(self._database.row(key), after) for key, after in rows.items()]
+        if made := [edit for edit in edits if edit is not None]:
+            sync.edit(made)
 
     def _row(self, key: tuple[int, int]) -> Row | None:
+        for layer in reversed(self._layers):
+            if key in layer.rows:
+                return layer.rows[key]
+            if layer.cleared:
+                return None
         return self._database.row(key)
+
+    def _rows(self) -> Iterator[Row]:
+        """All rows, in the order of dev and ino as unsigned numbers."""
+        if not self._layers:
+            yield from self._database.rows()
+            return
+        laid = Layer()
+        for layer in self._layers:
+            laid.take_over(layer)
+        below = iter(()) if laid.cleared else self._database.rows()
+        above = sorted((row for row in laid.rows.values() if row is not None), key=_order)
+        yield from merge((row for row in below if row[:2] not in laid.rows), above, key=_order)
 
     def _find(self, identity: FileIdentity) -> Row | None:
         row = self._row(_key(identity))
-        return row if row is not None and _matches(row[2], identity.birth) else None
-
-    def _touch(self, key: tuple[int, int]) -> Row | None:
-        """The row of a key that is about to be changed."""
-        row = self._row(key)
-        self._before.setdefault(key, row)
-        return row
+        return row if row is not None and is_same_file(row, identity.birth) else None
 
     def lookup(self, identity: FileIdentity) -> InodeRecord | None:
         """What is remembered of a file.  An identity without a birth time means whichever
@@ -301,29 +315,25 @@ class State:
         are not now."""
         import time
 
+        by_key = {_key(identity): change for identity, change in (changes or {}).items()}
+        now = Change(time.time_ns(), None)
         with self.transaction():
-            rows: dict[tuple[int, int], Row] = {}
-            paths = {}
             for record in records:
                 key = _key(record.identity)
                 if record.shows_nothing():
-                    rows.pop(key, None)
-                    self.remove(FileIdentity(record.identity.dev, record.identity.ino))
-                    continue
-                rows[key] = self._row_to_put(record, self._touch(key))
-                if record.path is not None:
-                    paths[key] = os.fsencode(record.path)
-            now = Change(time.time_ns(), None)
-            groups: dict[Change, list[Row]] = {now: []}
-            by_key = {_key(identity): change for identity, change in (changes or {}).items()}
-            for key, row in rows.items():
-                groups.setdefault(by_key.get(key, now), []).append(row)
-            for change, group in groups.items():
-                program = None if change.program is None else os.fsencode(change.program)
-                self._database.put(group, change.time, paths, program)
+                    self._layers[-1].rows[key] = None
+                else:
+                    row = self._row_to_put(record, self._row(key), by_key.get(key, now))
+                    self._layers[-1].rows[key] = row
 
-    def _row_to_put(self, record: InodeRecord, known: Row | None) -> Row:
-        if known is not None and not _matches(known[2], record.identity.birth):
+    def _row_to_put(self, record: InodeRecord, known: Row | None, change: Change) -> Row:
+        paths: tuple[bytes | None, tuple[bytes, ...]] = (None, ())
+        if record.path is not None:
+            links = {os.fsencode(link) for link in record.links} - {os.fsencode(record.path)}
+            paths = (os.fsencode(record.path), tuple(sorted(links)))
+        elif known is not None and known[2] == record.identity.birth:
+            paths = (known[9], known[12])
+        if known is not None and not is_same_file(known, record.identity.birth):
             known = None
         kind = known[3] if known is not None else 0
         seen = self._look_again(record)
@@ -336,7 +346,8 @@ class State:
             written = before.get(_MARK) if same else None
             if written is None:
                 written = mark(seen)
-        return _row(record, kind, written)
+        program = None if change.program is None else os.fsencode(change.program)
+        return (*_row(record, kind, written), paths[0], change.time, program, paths[1])
 
     @staticmethod
     def _look_again(record: InodeRecord) -> Look | None:
@@ -347,8 +358,9 @@ class State:
         except (OSError, ValueError):
             return None
         here, there = seen.identity, record.identity
-        same = (here.dev, here.ino) == (there.dev, there.ino) and _matches(here.birth, there.birth)
-        return seen if same else None
+        same = (here.dev, here.ino) == (there.dev, there.ino)
+        births = {here.birth, there.birth} - {None}
+        return seen if same and len(births) < 2 else None
 
     def change(
         self,
@@ -383,6 +395,7 @@ class State:
                 rdev=before.rdev if device is None else device[1],
                 xattrs={**before.xattrs, **(xattrs or {})},
                 path=where,
+                links=_links(before, seen, where),
             )
             if device is not None and record.mode is None:
                 record = attrs.evolve(record, mode=stat.S_IMODE(seen.mode))
@@ -395,22 +408,25 @@ class State:
             row = self._find(identity)
             if row is None:
                 return False
-            self._touch(row[:2])
-            self._database.remove([row[:2]])
+            self._layers[-1].rows[_key(identity)] = None
             return True
 
     def clear(self) -> None:
         """Forgets everything."""
         with self.transaction():
-            self._database.clear()
-            self._before.clear()
-            self._cleared = True
+            self._layers[-1].clear()
 
     def __len__(self) -> int:
         self._refresh()
-        return int(self._database.execute("SELECT count(*) FROM inodes").fetchone()[0])
+        if self._layers:
+            return sum(1 for _ in self._rows())
+        return sum(count for (count,) in self._database.query("SELECT count(*) FROM inodes"))
 
     def __iter__(self) -> Iterator[InodeRecord]:
         """All records, in the order of dev and ino."""
         self._refresh()
-        return map(record_of, self._database.rows())
+        return map(record_of, self._rows())
+
+
+def _order(row: Row) -> tuple[int, int]:
+    return row[0] % (1 << 64), row[1] % (1 << 64)

@@ -9,9 +9,10 @@ from collections import Counter
 
 import attrs
 
-from fakeroot_sc.state import hints, shown
+from fakeroot_sc.state import shown
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.paths import find_paths
 from fakeroot_sc.state.record import FileIdentity, InodeRecord
 from fakeroot_sc.state.store import Change, State
 from fakeroot_sc.statetool.looking import COLUMNS, open_to_read, row
@@ -48,11 +49,14 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _find(records: list[InodeRecord], roots: list[str]) -> dict[tuple[int, int], str]:
+def _find(records: list[InodeRecord], roots: list[str]) -> dict[tuple[int, int], list[str]]:
     """Where files are now that are not where they were, below some directories."""
     wanted = {(_signed(each.identity.dev), _signed(each.identity.ino)) for each in records}
-    found = hints.find_paths(map(os.fsencode, roots), wanted, bounded=False)
-    return {(dev % 2**64, ino % 2**64): os.fsdecode(path) for (dev, ino), path in found.items()}
+    found = find_paths(map(os.fsencode, roots), wanted, bounded=False)
+    return {
+        (dev % 2**64, ino % 2**64): [os.fsdecode(path) for path in paths]
+        for (dev, ino), paths in found.items()
+    }
 
 
 def _number(record: InodeRecord) -> tuple[int, int]:
@@ -74,8 +78,8 @@ def prune(options: Namespace, output: Output) -> int:
         places |= _find(unseen, roots)
         removed, kept = [], 0
         for record in gone:
-            place = places.get(_number(record))
-            moved = attrs.evolve(record, path=place) if place is not None else None
+            found = places.get(_number(record))
+            moved = attrs.evolve(record, path=found[0], links=tuple(found[1:])) if found else None
             if moved is not None and _is_there(moved):
                 change = state.last_change(record.identity)
                 if not options.dry_run:
@@ -119,6 +123,37 @@ def _old_root(records: list[InodeRecord], root: str) -> str:
     return max((at for at, count in votes.items() if count == best), key=len)
 
 
+def _places(record: InodeRecord, was: str, root: str) -> list[str]:
+    """Where the file's names are in a copy of the tree, if they were in the tree."""
+    places = []
+    for name in (record.path, *record.links):
+        if name is not None:
+            rest = os.path.relpath(name, was)
+            if rest != ".." and not rest.startswith("../"):
+                places.append(root if rest == "." else os.path.join(root, rest))
+    return places
+
+
+def _files_at(record: InodeRecord, places: list[str]) -> list[InodeRecord]:
+    """The record as that of each file there: names of one file may be of several in a copy."""
+    found: dict[FileIdentity, list[str]] = {}
+    for place in places:
+        seen = _look(place)
+        if seen is not None and (record.kind is None or stat.S_ISREG(seen.mode)):
+            found.setdefault(seen.identity, []).append(place)
+    return [
+        attrs.evolve(record, identity=identity, path=names[0], links=tuple(names[1:]))
+        for identity, names in found.items()
+    ]
+
+
+def _is_as(record: InodeRecord, bound: InodeRecord) -> bool:
+    """Whether a record is bound so already."""
+    births = {record.identity.birth, bound.identity.birth} - {None}
+    names = {record.path, *record.links} == {bound.path, *bound.links}
+    return _number(record) == _number(bound) and len(births) < 2 and names
+
+
 def repair(options: Namespace, output: Output) -> int:
     """Binds records to the files that have their paths in a tree that was copied or moved."""
     root = os.path.realpath(options.root)
@@ -131,24 +166,20 @@ def repair(options: Namespace, output: Output) -> int:
         records = list(state)
         was = options.was or _old_root(records, root)
         for record in output.progress(records, "looking at files", len(records)):
-            if record.path is None:
+            places = _places(record, was, root)
+            if not places:
                 continue
-            rest = os.path.relpath(record.path, was)
-            if rest.startswith("../"):
-                continue
-            place = root if rest == "." else os.path.join(root, rest)
-            seen = _look(place)
-            if seen is None or (record.kind is not None and not stat.S_ISREG(seen.mode)):
+            files = _files_at(record, places)
+            if not files:
                 missing.append(record)
                 continue
-            if shown.is_of(record, seen) and record.path == place:
-                continue
-            bound = attrs.evolve(record, identity=seen.identity, path=place)
-            changed.append(bound)
+            bound = [each for each in files if not _is_as(record, each)]
+            changed += bound
             change = state.last_change(record.identity)
             if change is not None:
-                changes[bound.identity] = change
-            if not options.dry_run and not _is_there(record):
+                changes |= {each.identity: change for each in bound}
+            is_bound = _number(record) in map(_number, files)
+            if bound and not is_bound and not options.dry_run and not _is_there(record):
                 state.remove(record.identity)
         if not options.dry_run:
             state.put_many(changed, changes)

@@ -1,0 +1,330 @@
+"""A state file and the memory beside it, which all that use the file at once share.
+
+Every run with ``--state`` imports this: it must import nothing that takes time.
+"""
+
+import errno
+import os
+import stat
+import time
+
+from fakeroot_sc import _core
+from fakeroot_sc.state.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fakeroot_sc.state.database import Database
+    from fakeroot_sc.state.edits import Edit, Key, Note
+
+LIVE_SUFFIX = "-live"
+LOCK_SECONDS = 30.0
+
+_NOWHERE = (0, 0, 0, 0, 0)
+
+_STAGES = {
+    "OPEN": "cannot be opened: {}",
+    "LOCK": "cannot be locked: {}: the file system must know flock(2)",
+    "WAIT": "another fakeroot-sc has been alone with it for 30 seconds: let it end",
+    "SPACE": "no room for it: {}",
+    "MAP": "cannot be mapped: {}: the file system must share mapped memory, and ulimit -v allow it",
+    "VERSION": "another version of fakeroot-sc uses it, or was killed while it did: end its runs, "
+    "or open the state once with that version",
+    "ELSEWHERE": "in use in another container or on another machine: only runs that see each "
+    "other's processes can share a state",
+    "DAMAGED": "not what a fakeroot-sc has left there: remove it, and what was not yet in the "
+    "state itself is lost",
+    "RECOVER": "what a killed run has left there does not fit: make room on the disk",
+}
+
+
+def _standing(real: os.stat_result | None) -> tuple[int, int, int, int, int]:
+    if real is None:
+        return _NOWHERE
+    return real.st_dev, real.st_ino, real.st_size, real.st_mtime_ns, real.st_ctime_ns
+
+
+def _has_wal(path: str) -> bool:
+    try:
+        return os.stat(path + "-wal").st_size > 0
+    except OSError:
+        return False
+
+
+def resolved(path: str) -> str:
+    """The path without links on the way.  Raises StateError."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError:
+        raise StateError(f"{path}: the current directory does not exist any more") from None
+
+
+class Sync:
+    """A state file and the memory beside it, in step.
+
+    What runs, and others, change goes into the memory first, and from there into the file;
+    only a memory that nobody else uses is ever loaded from a file.  ``live`` is the memory.
+    Raises StateError for whatever cannot be opened, read or understood; then nothing has
+    changed but for a file that was not there.
+    """
+
+    def __init__(self, path: str, session_pass: int, *, create: bool = True) -> None:
+        self.given = path
+        self.path = resolved(path)
+        self.keeps_open = False
+        """Whether the file stays open between commits."""
+        self._database: Database | None = None
+        real = self._look()
+        if real is None and not create:
+            raise StateError(f"{path}: no such file")
+        self._check_place(real)
+        self.live = self._open_live(session_pass, real)
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self) -> os.stat_result | None:
+        try:
+            return os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"{self.given}: {error.strerror}") from error
+
+    def _check_place(self, real: os.stat_result | None) -> None:
+        if real is None:
+            directory = os.path.dirname(self.path)
+            if not os.path.isdir(directory):
+                raise StateError(f"{self.given}: cannot be opened: {directory}: no such directory")
+            return
+        if stat.S_ISDIR(real.st_mode):
+            raise StateError(f"{self.given}: is a directory")
+        if not os.access(self.path, os.R_OK | os.W_OK):
+            raise StateError(
+                f"{self.given}: {os.strerror(errno.EACCES)}: it must be yours to write to"
+            )
+
+    def _open_live(self, session_pass: int, real: os.stat_result | None) -> _core.Live:
+        mode = 0o666 if real is None else real.st_mode & 0o666
+        try:
+            return _core.Live(os.fsencode(self.path + LIVE_SUFFIX), mode, session_pass)
+        except RuntimeError as error:
+            stage, number = error.args
+            why = _STAGES[stage].format(os.strerror(number))
+            raise StateError(f"{self.given}{LIVE_SUFFIX}: {why}") from None
+
+    def _share_mode(self, real: os.stat_result) -> None:
+        """Who may write to one file must be let write to both."""
+        name = self.path + LIVE_SUFFIX
+        live = os.stat(name)
+        if (live.st_mode ^ real.st_mode) & 0o666 and live.st_uid == os.geteuid():
+            os.chmod(name, real.st_mode & 0o666)
+
+    @property
+    def database(self) -> "Database":
+        """The state file, opened when it is first needed."""
+        if self._database is None:
+            from fakeroot_sc.state.database import Database
+
+            self._database = Database(self.path, create=False)
+        return self._database
+
+    def _begin(self) -> None:
+        real = self._look()
+        if not self.live.alone:
+            if real is None:
+                raise StateError(f"{self.given}: was removed while runs use it: let them end")
+            self._share_mode(real)
+            return
+        if real is None or real.st_size == 0:
+            real = self._create(real)
+        self._share_mode(real)
+        stamp, next_stamp, seen = self.live.standing()
+        if _standing(real) != seen or _has_wal(self.path):
+            now = self.database.stamp
+            if stamp == 0 or now not in (stamp, next_stamp):
+                self._refuse_changes("was replaced", "or put the earlier file back")
+                self._load()
+            self.live.stand(now, 0, _standing(real))
+            self._close_database()
+        self.commit()
+        try:
+            self.live.share()
+        except OSError as error:
+            raise StateError(f"{self.given}{LIVE_SUFFIX}: {error.strerror}") from error
+
+    def _create(self, real: os.stat_result | None) -> os.stat_result:
+        """Where alone, makes the file, or a state of an empty one.  A kill leaves it empty, or
+        whole."""
+        what = "was removed" if real is None else "was emptied"
+        self._refuse_changes(what, "or put the file back")
+        from fakeroot_sc.state.database import Database
+
+        Database(self.path).close()
+        made = self._look()
+        if made is None:
+            raise StateError(f"{self.given}: was removed while it was made")
+        return made
+
+    def _refuse_changes(self, what: str, way_out: str) -> None:
+        """Changes to another file than the one that is there are of a killed run.  A memory
+        that has never been of any file has none."""
+        if self.live.changed and self.live.standing()[0] != 0:
+            raise StateError(
+                f"{self.given}: {what}, but {self.path}{LIVE_SUFFIX} holds changes to what was "
+                f"there before, of a run that was killed: remove that too, {way_out}"
+            )
+
+    def _load(self) -> None:
+        try:
+            self.live.clear()
+            for rows in self.database.load():
+                self.live.load(rows)
+        except OSError as error:
+            raise self._no_room(error) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StateError(f"{self.given}: damaged: a row has {error}: restore a copy") from error
+
+    def _no_room(self, error: OSError) -> StateError:
+        return StateError(f"{self.given}{LIVE_SUFFIX}: no room for it: {error.strerror}")
+
+    def commit(self) -> None:
+        """Brings the state file up with the memory.  Raises StateError: then the memory keeps
+        what the file lacks, for the next time."""
+        if not self.live.changed:
+            return
+        self.lock()
+        try:
+            self.commit_locked()
+        finally:
+            self.live.end()
+
+    def lock(self) -> None:
+        """Keeps others from writing the state file until live.end()."""
+        if not self.live.begin(LOCK_SECONDS):
+            raise StateError(
+                f"{self.given}: another program has been changing it for {LOCK_SECONDS:.0f} "
+                "seconds: let it end"
+            )
+        try:
+            self._finish_edits()
+        except BaseException:
+            self.live.end()
+            raise
+
+    def commit_locked(self) -> None:
+        """The same for who has the lock already.  Who had it before may have written all."""
+        if self.live.changed:
+            self._commit({})
+
+    def edit(self, edits: "list[Edit]") -> None:
+        """Makes edits of a transaction in the memory and commits them, with the lock held.  A
+        kill, or a disk that is full, leaves all to whoever gets the lock next, or none."""
+        from fakeroot_sc.state.edits import encode
+
+        try:
+            self.live.note(encode(edits))
+        except OSError as error:
+            raise self._no_room(error) from error
+        self._make(edits)
+
+    def _finish_edits(self) -> None:
+        """What has been killed while it edited."""
+        noted = self.live.noted()
+        if not noted:
+            return
+        from fakeroot_sc.state.edits import decode
+
+        try:
+            edits = decode(noted)
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise self._damaged_live() from error
+        self._make(edits)
+
+    def _make(self, edits: "list[Edit]") -> None:
+        from fakeroot_sc.state.edits import for_memory, notes
+
+        try:
+            self.live.edit(for_memory(edits))
+            self._commit(notes(edits))
+            self.live.note(b"")
+        except OSError as error:
+            raise self._no_room(error) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._damaged_live() from error
+
+    def _damaged_live(self) -> StateError:
+        return StateError(f"{self.given}{LIVE_SUFFIX}: {_STAGES['DAMAGED']}")
+
+    def _commit(self, notes: "dict[Key, Note]") -> None:
+        written = False
+        try:
+            database = self.database
+            stamp, now = database.new_stamp(), time.time_ns()
+            before, next_stamp, seen = self.live.standing()
+            there = database.stamp
+            if there not in (before, next_stamp):
+                raise StateError(
+                    f"{self.given}: was replaced while it was used: what has changed stays in "
+                    f"{self.path}{LIVE_SUFFIX}; put the earlier file back"
+                )
+            rows, removed, whole = self.live.collect(False)
+            paths = self._find_paths(rows, notes)
+            self.live.stand(there, stamp, seen)
+            database.execute("BEGIN IMMEDIATE")
+            if whole:
+                database.remove_others(rows)
+            database.remove(removed)
+            database.put(rows, now, self.live.program)
+            database.put_paths(paths)
+            database.put_changes((key, note[1], note[2]) for key, note in notes.items())
+            database.set_stamp(stamp)
+            database.execute("COMMIT")
+            written = True
+            if not self.keeps_open:
+                self._close_database()
+            self.live.stand(stamp, 0, _standing(self._look()))
+        except OSError as error:
+            raise StateError(f"{self.given}: {error.strerror}") from error
+        finally:
+            try:
+                if not self.keeps_open:
+                    self._close_database()
+                elif self._database is not None:
+                    self._database.rollback()
+            finally:
+                self.live.finish(written)
+
+    def _find_paths(
+        self, rows: "list[_core._Row]", notes: "dict[Key, Note]"
+    ) -> "dict[Key, list[bytes]]":
+        """Where files are: as noted, or as found where runs have changed any."""
+        noted = {key: note[0] for key, note in notes.items() if note[0] is not None}
+        places = self.live.places()
+        files = [row[:3] for row in rows if row[:2] not in notes] if places else []
+        if not files:
+            return noted
+        from fakeroot_sc.state.paths import all_names, find_paths
+
+        found: dict[Key, list[bytes]] = {}
+        wanted = set()
+        for dev, ino, birth in files:
+            known = self.database.paths((dev, ino), birth)
+            still = all_names(known, (dev, ino)) if known else None
+            if still is None:
+                wanted.add((dev, ino))
+            elif still != known:
+                found[dev, ino] = still
+        return {**noted, **found, **find_paths(places, wanted)}
+
+    def _close_database(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.rollback()
+            database.close()
+
+    def close(self) -> None:
+        """Lets go of file and memory."""
+        self._close_database()
+        self.live.leave()
