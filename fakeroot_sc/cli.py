@@ -26,8 +26,11 @@ def _run(plan: Plan, origin_text: str) -> int:
 
 def _doctor(plan: Plan) -> int:
     from fakeroot_sc.doctor.cli import main as examine
+    from fakeroot_sc.preload import given
 
-    return examine(plan.command, os.environ)
+    # The interpreter's own lacks what is COMMAND's alone, LD_PRELOAD among it.
+    pairs = [os.fsdecode(entry).partition("=") for entry in given()]
+    return examine(plan.command, {name: value for name, _, value in pairs})
 
 
 def _act(origin_text: str, arguments: list[str]) -> int:

@@ -114,6 +114,13 @@ def test_a_directory_of_others_has_no_states(tmp_path: Path) -> None:
     assert found["states in /"]["verdict"] == "limited"
 
 
+def test_other_preloads_are_named(tmp_path: Path) -> None:
+    other = compile_c(tmp_path, "other.so", "int other;", "-shared", "-fPIC")
+    found = examine(tmp_path, environment={**os.environ, "LD_PRELOAD": str(other)})[2]
+    assert str(other) in found["other preloads"]["found"]
+    assert found["main job"]["verdict"] == "ok"
+
+
 def test_inside_of_a_run_it_says_so(tmp_path: Path) -> None:
     done = fake([FAKEROOT_SC, "doctor", "--json"], cwd=tmp_path)
     found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
