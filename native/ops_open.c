@@ -7,6 +7,7 @@
 #include "creation.h"
 #include "scope.h"
 #include "target.h"
+#include "walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,24 +183,28 @@ static int follow_link(struct request *request, struct entry *entry)
 {
 	char target[PATH_MAX];
 	ssize_t length = readlinkat(entry->dirfd, entry->name, target, sizeof(target) - 1);
-	if (length <= 0 || atomic_load(&request->session->page->views))
+	if (length <= 0)
 		return RESOLVE_LEAVE;
 	target[length] = '\0';
 	char *slash = strrchr(target, '/');
 	const char *name = slash ? slash + 1 : target;
 	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return RESOLVE_LEAVE;
-	SCOPED_FD directory = -1;
 	memcpy(entry->name, name, strlen(name) + 1);
 	if (!slash)
 		return 0;
-	slash[slash == target] = '\0';
-	directory = openat(entry->dirfd, target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	memcpy(slash + 1, ".", 2);
+	int directory = walk_open(&(struct walk){
+		.tid = request->tid,
+		.start = entry->dirfd,
+		.path = target,
+		.follow = true,
+	});
 	if (directory < 0)
-		return -errno;
+		return directory;
 	close(entry->dirfd);
-	entry->dirfd = fd_release(&directory);
-	return 0;
+	entry->dirfd = directory;
+	return notification_valid(request) ? 0 : RESOLVE_LEAVE;
 }
 
 // Finds the name under which the call would make a file; RESOLVE_LEAVE if it is there.
@@ -215,7 +220,7 @@ static int find_new_name(struct request *request, const struct opening *opening,
 		if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : RESOLVE_LEAVE;
 		if (!S_ISLNK(st.st_mode) || opening->flags & (O_EXCL | O_NOFOLLOW) ||
-		    opening->resolve)
+		    opening->resolve || walk_may_follow(entry->dirfd, &st, true) != 0)
 			return RESOLVE_LEAVE;
 		error = follow_link(request, entry);
 	}

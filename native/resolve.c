@@ -126,6 +126,7 @@ static int place_walked(struct request *request, struct place *place)
 	struct walk walk = {
 		.tid = request->tid,
 		.base = place->base,
+		.start = -1,
 		.path = place->raw,
 		.follow = !(place->flags & AT_SYMLINK_NOFOLLOW),
 	};
@@ -461,6 +462,12 @@ int resolve_entry_text(struct request *request, int base, char *raw, struct entr
 	place_init(&place, 0, base);
 	place.length = strlen(raw);
 	memcpy(place.raw, raw, place.length + 1);
+	// The directory is not the last component of the target's path: may_follow_link() protects
+	// that one alone.
+	if (place.length > 0 && place.length + 2 < PATH_MAX) {
+		memcpy(place.raw + place.length, ".", 2);
+		place.length++;
+	}
 	int error = place_locate(request, &place);
 	if (error)
 		return error;

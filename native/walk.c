@@ -17,9 +17,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #define LINKS_MAX 40 // MAXSYMLINKS, <linux/namei.h>
 #define PROC_ROOT_INO 1
+#define NO_LINKS 0x2000 // ST_NOSYMFOLLOW, statfs(2), Linux 5.10
 
 struct walker {
 	const struct walk *walk;
@@ -122,6 +124,31 @@ static int push_link(struct walker *walker, int link)
 	return 0;
 }
 
+// Never cached: it is asked for where somebody else's link lies in such a directory alone.
+static bool links_are_protected(void)
+{
+	int protects = 0;
+	proc_text_read(AT_FDCWD, "/proc/sys/fs/protected_symlinks",
+		       (struct proc_field[]){{"%d", &protects}, {0}});
+	return protects;
+}
+
+// may_follow_link(), which knows no capability. The supervisor has the target's real user id.
+int walk_may_follow(int directory, const struct stat *link, bool last)
+{
+	const mode_t shared = S_ISVTX | S_IWOTH;
+	struct statfs fs;
+	struct stat parent;
+	if (fstatfs(directory, &fs) < 0 || fstat(directory, &parent) < 0)
+		return -errno;
+	if (fs.f_flags & NO_LINKS)
+		return -ELOOP;
+	if (!last || link->st_uid == geteuid() || link->st_uid == parent.st_uid ||
+	    (parent.st_mode & shared) != shared)
+		return 0;
+	return links_are_protected() ? -EACCES : 0;
+}
+
 static int follow(struct walker *walker, const char *name, int link)
 {
 	if (++walker->links > LINKS_MAX)
@@ -161,8 +188,10 @@ static int step(struct walker *walker, const char *name, bool last)
 	struct stat st;
 	if (fstat(next, &st) < 0)
 		return -errno;
-	if (S_ISLNK(st.st_mode) && (!last || walker->walk->follow))
-		return follow(walker, name, next);
+	if (S_ISLNK(st.st_mode) && (!last || walker->walk->follow)) {
+		int error = walk_may_follow(walker->here, &st, last);
+		return error ? error : follow(walker, name, next);
+	}
 	step_to(walker, fd_release(&next));
 	return 0;
 }
@@ -205,6 +234,8 @@ int walk_open(const struct walk *walk)
 		return walker.root;
 	if (*walk->path == '/')
 		walker.here = open_own(walk->tid, "root", 0);
+	else if (walk->start >= 0)
+		walker.here = open_at(walk->start, ".", O_DIRECTORY);
 	else if (walk->base == AT_FDCWD)
 		walker.here = open_own(walk->tid, "cwd", 0);
 	else if (walk->base < 0)
@@ -212,7 +243,7 @@ int walk_open(const struct walk *walk)
 	else
 		walker.here = open_own(walk->tid, "fd/%d", walk->base);
 	if (walker.here < 0)
-		return *walk->path != '/' && walk->base >= 0 && walker.here == -ENOENT
+		return *walk->path != '/' && walk->start < 0 && walk->base >= 0 && walker.here == -ENOENT
 			       ? -EBADF
 			       : walker.here;
 	memcpy(walker.text, walk->path, strlen(walk->path) + 1);
