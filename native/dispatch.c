@@ -7,7 +7,9 @@
 #include "attach.h"
 #include "kernel.h"
 #include "metadata.h"
+#include "namespace.h"
 #include "places.h"
+#include "scope.h"
 
 static const struct syscall_row *row_at(const uint8_t *index, size_t size, uint32_t nr)
 {
@@ -63,6 +65,8 @@ void dispatch(struct request *request, struct outcome *outcome)
 		return;
 	}
 	struct session *session = request->session;
+	SCOPED(namespace_rights_restore) struct namespace_rights rights =
+		namespace_rights_take(request);
 	metadata_settle(session);
 	uint32_t changes = atomic_load(&session->changes);
 	if (attach_by_any(request, outcome))

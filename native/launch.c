@@ -4,6 +4,7 @@
 #include "attach.h"
 #include "descriptor_message.h"
 #include "kernel.h"
+#include "namespace.h"
 #include "notify.h"
 #include "ptrace.h"
 #include "scope.h"
@@ -340,8 +341,9 @@ static bool another_mode_may_do(enum launch_stage stage)
 	return stage == LAUNCH_FILTER || stage == LAUNCH_HANDOVER || stage == LAUNCH_RECEIVE;
 }
 
-enum launch_stage launch(struct session *session, const struct launch_plan *plan,
-			 pid_t *command_ret, int *error_ret)
+static enum launch_stage launch_in_some_mode(struct session *session,
+					     const struct launch_plan *plan, pid_t *command_ret,
+					     int *error_ret)
 {
 	if (plan->mode != LAUNCH_AUTO)
 		return launch_as(session, plan, plan->mode, command_ret, error_ret);
@@ -354,4 +356,20 @@ enum launch_stage launch(struct session *session, const struct launch_plan *plan
 			break;
 	}
 	return stage;
+}
+
+enum launch_stage launch(struct session *session, const struct launch_plan *plan,
+			 pid_t *command_ret, int *error_ret)
+{
+	session->privileged = namespace_has_rights();
+	if (!session->privileged)
+		return launch_in_some_mode(session, plan, command_ret, error_ret);
+	struct launch_plan wider = *plan;
+	SCOPED_FREE void *filter = namespace_filter(plan->filter, &wider.filter_size);
+	if (!filter) {
+		*error_ret = ENOMEM;
+		return LAUNCH_PREPARE;
+	}
+	wider.filter = filter;
+	return launch_in_some_mode(session, &wider, command_ret, error_ret);
 }

@@ -7,6 +7,7 @@
 // forbids to take the socket, the kernel binds it, and the file is root's.
 #include "answer.h"
 #include "creation.h"
+#include "namespace.h"
 #include "scope.h"
 #include "target.h"
 
@@ -116,7 +117,7 @@ static int bind_path(struct request *request, struct binding *binding)
 	SCOPED_FD directory = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	SCOPED_FD socket = take_socket(request, binding->socket);
 	if (directory < 0 || socket < 0 || atomic_load(&request->session->page->views) ||
-	    !notification_valid(request))
+	    namespace_is_foreign(request) || !notification_valid(request))
 		return RESOLVE_LEAVE;
 	binding->directory = directory;
 	binding->socket = socket;

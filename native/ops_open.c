@@ -5,6 +5,7 @@
 // A name that is there already is the kernel's.
 #include "answer.h"
 #include "creation.h"
+#include "namespace.h"
 #include "scope.h"
 #include "target.h"
 #include "walk.h"
@@ -199,6 +200,7 @@ static int follow_link(struct request *request, struct entry *entry)
 		.start = entry->dirfd,
 		.path = target,
 		.follow = true,
+		.confined = namespace_is_foreign(request),
 	});
 	if (directory < 0)
 		return directory;

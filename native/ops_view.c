@@ -6,6 +6,7 @@
 // a target has anyway needs nothing.
 #include "answer.h"
 #include "credentials.h"
+#include "namespace.h"
 #include "request.h"
 #include "resolve.h"
 
@@ -19,6 +20,7 @@
 void op_view(struct request *request, struct outcome *outcome)
 {
 	atomic_store(&request->session->page->views, true);
+	namespace_left(request->session);
 	outcome_continue(outcome);
 }
 

@@ -18,6 +18,7 @@
 #include "credentials.h"
 #include "heal.h"
 #include "kernel.h"
+#include "namespace.h"
 #include "proc_text.h"
 #include "scope.h"
 #include "target.h"
@@ -129,6 +130,7 @@ static int place_walked(struct request *request, struct place *place)
 		.start = -1,
 		.path = place->raw,
 		.follow = !(place->flags & AT_SYMLINK_NOFOLLOW),
+		.confined = namespace_is_foreign(request),
 	};
 	int fd = walk_open(&walk);
 	if (fd < 0)
@@ -206,7 +208,7 @@ static int place_locate(struct request *request, struct place *place)
 		return place_descriptor(request, place);
 	place->relative = *place->raw != '/';
 	if (atomic_load(&request->session->page->views) ||
-	    (!place->relative && names_own_process(place->raw)))
+	    (!place->relative && names_own_process(place->raw)) || namespace_is_foreign(request))
 		return place_walked(request, place);
 	if (place->relative)
 		return place_relative(request, place);
@@ -311,9 +313,28 @@ static bool is_certain(const struct place *place)
 	return place->length > 0 && !place->relative && place->dirfd < 0;
 }
 
+static bool same_link(pid_t tid, const char *link)
+{
+	char its_name[32], own_name[32];
+	struct stat its, own;
+	snprintf(its_name, sizeof(its_name), "/proc/%d/%s", tid, link);
+	snprintf(own_name, sizeof(own_name), "/proc/self/%s", link);
+	return stat(its_name, &its) == 0 && stat(own_name, &own) == 0 &&
+	       its.st_ino == own.st_ino && its.st_dev == own.st_dev;
+}
+
+// Whether paths mean the same file to the target and the supervisor.
+static bool has_own_view(const struct request *request)
+{
+	if (!atomic_load(&request->session->page->views))
+		return true;
+	return same_link(request->tid, "root") && same_link(request->tid, "ns/mnt");
+}
+
 static bool heal(struct request *request, const struct place *place)
 {
-	return credentials_capable(credentials_of(request), CAP_DAC_OVERRIDE) &&
+	return has_own_view(request) && !namespace_is_foreign(request) &&
+	       credentials_capable(credentials_of(request), CAP_DAC_OVERRIDE) &&
 	       notification_valid(request) &&
 	       heal_path(request->session, place_dirfd(place), place->path);
 }

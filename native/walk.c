@@ -7,6 +7,7 @@
 #include "walk.h"
 
 #include "kernel.h"
+#include "namespace.h"
 #include "proc_text.h"
 #include "scope.h"
 
@@ -169,6 +170,8 @@ static int follow(struct walker *walker, const char *name, int link)
 		return 0;
 	}
 	// Below a process every link is a magic one, whose text is for people.
+	if (walker->walk->confined && !namespace_may_follow(walker->walk->tid, walker->here))
+		return -EACCES;
 	int magic = open_at(walker->here, name, 0);
 	if (magic < 0)
 		return magic;

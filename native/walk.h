@@ -14,6 +14,7 @@ struct walk {
 	int start;        // or the supervisor's, unless it is -1
 	const char *path; // not empty, shorter than PATH_MAX
 	bool follow;      // whether a symbolic link at the end is followed
+	bool confined;    // links of other processes are followed as far as tid may (namespace.h)
 };
 
 // Returns an O_PATH descriptor, or -errno as open(2) names it.

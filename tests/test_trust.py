@@ -14,6 +14,27 @@ import pytest
 from commands import bare, fake_output, python
 
 OTHER_USER = 54321
+# Comes into a user namespace of its own, without a map.
+LEAVE = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def child(number, *arguments):
+    pid = libc.syscall(number, *arguments)
+    if pid > 0:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return pid
+def leave(way):
+    user = 0x10000000  # CLONE_NEWUSER
+    size = 64
+    wanted = ctypes.create_string_buffer(struct.pack("8Q", user, 0, 0, 0, 17, 0, 0, 0))
+    failed = (libc.unshare(user) if way == "unshare" else
+        child(56, ctypes.c_long(user | 17), 0, 0, 0, 0) if way == "clone" else
+        child(435, wanted, ctypes.c_long(size)))
+    if failed:
+        print("closed", os.strerror(ctypes.get_errno()))
+        os._exit(0)
+"""
+
 PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
 # Mode 0400 is more than the kernel may be left alone with: the supervisor makes the file.
@@ -98,3 +119,126 @@ def test_a_mount_without_links_has_none_for_the_supervisor(tmp_path: Path) -> No
         )
     finally:
         bare(["umount", where])
+
+
+TRY = """
+import errno
+def attempt(name, call, *arguments):
+    try:
+        call(*arguments)
+        print(name, "done")
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+"""
+
+WITHOUT_RIGHTS = f"""{LEAVE}{TRY}
+import stat
+leave(sys.argv[1])
+attempt("mknod", os.mknod, "others/node", 0o644)
+attempt("device", os.mknod, "others/device", 0o644 | stat.S_IFCHR, 259)
+attempt("open", os.open, "others/new", os.O_CREAT | os.O_WRONLY, 0o400)
+attempt("mkdir", os.mkdir, "others/directory", 0o2000)
+attempt("closed", os.open, "closed/new", os.O_CREAT | os.O_WRONLY, 0o400)
+attempt("unlink", os.unlink, "others/file")
+attempt("times", os.utime, "others/file", (1, 1))
+attempt("own", os.mknod, "own", 0o644)
+sys.stdout.flush()
+if len(sys.argv) > 2:
+    os._exit(0)
+os.chmod("others/file", 0o777)
+os.setxattr("others/file", "user.name", b"value")
+os.chown("others/file", 5, 6)
+print("owner", os.stat("others/file").st_uid)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """A directory with files of another user."""
+    for name, mode in (("others", 0o755), ("closed", 0o700)):
+        (tmp_path / name).mkdir(mode=mode)
+        (tmp_path / name / "file").touch()
+        (tmp_path / name / "file").chmod(0o644)
+        for file in (tmp_path / name, tmp_path / name / "file"):
+            os.chown(file, OTHER_USER, OTHER_USER)
+    return tmp_path
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("way", ["unshare", "clone", "clone3"])
+def test_in_a_user_namespace_real_root_has_no_rights_by_its_supervisor(
+    others: Path, way: str
+) -> None:
+    before = (others / "others" / "file").stat()
+    command = python(WITHOUT_RIGHTS)
+    refused = bare([*command, way, "bare"], cwd=others).stdout
+    if "closed " in refused.splitlines()[0]:
+        pytest.skip(f"user namespaces are closed here: {refused}")
+    (others / "own").unlink()
+    script = 'chown 5 others/file; "$@"'  # what has a record the supervisor removes
+    shown = fake_output(["sh", "-euc", script, "sh", *command, way], cwd=others)
+    assert shown == refused.replace("device EPERM", "device EACCES") + "owner 5\n"
+    after = (others / "others" / "file").stat()
+    assert (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns)
+    assert os.listxattr(others / "others" / "file") == []
+    assert [path.name for path in (others / "others").iterdir()] == ["file"]
+
+
+SANDBOX = f"""{LEAVE}{TRY}
+outside = os.getppid()
+here = os.getcwd()
+leave("unshare")
+if libc.unshare(0x20000):  # CLONE_NEWNS
+    print("closed")
+    os._exit(0)
+if libc.mount(b"/proc", b"jail/proc", None, 0x5000, None):  # MS_BIND | MS_REC
+    print("closed")
+    os._exit(0)
+os.chroot("jail")
+os.chdir("/")
+create = os.O_CREAT | os.O_WRONLY
+for way in (f"/proc/{{outside}}/root{{here}}", f"/proc/{{outside}}/cwd", "/link",
+            f"/proc/{{outside}}/task/{{outside}}/cwd", f"/proc/{{outside}}/fd/9"):
+    if way == "/link":
+        os.symlink(f"/proc/{{outside}}/cwd", way)
+    attempt("create", os.open, way + "/new", create, 0o400)
+    attempt("mkdir", os.mkdir, way + "/directory", 0o2700)
+    attempt("mode", os.chmod, way + "/file", 0o700)
+    attempt("node", os.mknod, way + "/node", 0o644)
+    attempt("attribute", os.setxattr, way + "/file", "user.name", b"value")
+    attempt("remove", os.unlink, way + "/recorded")
+    attempt("move", os.rename, "/mine", way + "/recorded")
+    attempt("look", os.stat, way + "/file")
+for own in ("self", "thread-self", os.getpid()):
+    attempt("own", os.chmod, f"/proc/{{own}}/root/mine", 0o700)
+    attempt("own", os.mknod, f"/proc/{{own}}/cwd/node-{{own}}", 0o644)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_a_sandbox_is_not_left_by_the_links_of_processes_outside(tmp_path: Path) -> None:
+    (tmp_path / "jail" / "proc").mkdir(parents=True)
+    for name in ("file", "recorded", "jail/mine"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o640)
+    script = 'exec 9<.; chown 5 recorded; "$@"; stat -c %n:%a:%u file recorded'
+    inside = ["sh", "-euc", script.replace("chown 5", ": chown 5"), "sh", *python(SANDBOX)]
+    refused = bare(inside, cwd=tmp_path).stdout
+    if refused.startswith("closed"):
+        pytest.skip("user namespaces, in which an ordinary user makes sandboxes, are closed")
+    for name in ("link", "node-self", "node-thread-self"):
+        (tmp_path / "jail" / name).unlink()
+    inside[2] = script
+    shown = fake_output(inside, cwd=tmp_path)
+    ids = f":{os.getuid()}"
+    assert (
+        shown.splitlines()
+        == refused.replace(f"file:640{ids}", "file:640:0")
+        .replace(f"recorded:640{ids}", "recorded:640:5")
+        .splitlines()
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "jail", "recorded"]
+    assert not os.listxattr(tmp_path / "file")

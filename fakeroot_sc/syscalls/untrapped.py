@@ -78,7 +78,7 @@ UNTRAPPED: tuple[Group, ...] = (
     Group(
         Kind.REAL,
         "the limits and rules are the user's; new namespaces are made by the real ids",
-        "unshare clone3 fork vfork listns",
+        "fork vfork listns",
     ),
     Group(
         Kind.REAL,

@@ -1,14 +1,15 @@
-"""Filters and tracers: seccomp(2), ptrace(2), clone(2) without the tracer.  prctl(2) is in
+"""Filters, tracers, namespaces: seccomp(2), ptrace(2), clone(2), unshare(2).  prctl(2) is in
 :mod:`.capabilities`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fakeroot_sc.syscalls.row import Masked, Syscall
+from fakeroot_sc.syscalls.row import Masked, Syscall, any_bit
 
 SECCOMP_SET_MODE_FILTER = 1
 CLONE_UNTRACED = 0x0080_0000
+CLONE_NEWUSER = 0x1000_0000
 PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE = 0, 16, 0x4206
 
 
@@ -40,11 +41,33 @@ def rows() -> Iterator[Syscall]:
     yield Syscall(
         name="clone",
         family="sandboxes",
-        operation="untraced",
+        operation="clone",
         arguments=("clone_flags",),
-        traps=(Masked("clone_flags", CLONE_UNTRACED, CLONE_UNTRACED),),
+        traps=any_bit("clone_flags", CLONE_UNTRACED | CLONE_NEWUSER),
         x86_64=56,
         i386=120,
         reason="goes to the kernel; under --mode ptrace without CLONE_UNTRACED, since nobody"
-        " would answer the child's calls",
+        " would answer the child's calls; of a user namespace for the child is noted",
+    )
+    yield Syscall(
+        name="clone3",
+        family="sandboxes",
+        operation="clone3",
+        arguments=("clone_args", "size"),
+        # No size that the kernel takes. A session with capabilities traps all (namespace.c).
+        traps=(Masked("size", 0xFFFF_FFFF, 0xFFFF_FFFF),),
+        x86_64=435,
+        i386=435,
+        reason="goes to the kernel; where the supervisor has real capabilities all are looked at,"
+        " and a user namespace for the child is noted",
+    )
+    yield Syscall(
+        name="unshare",
+        family="sandboxes",
+        operation="namespace",
+        arguments=("clone_flags",),
+        traps=(Masked("clone_flags", CLONE_NEWUSER, CLONE_NEWUSER),),
+        x86_64=272,
+        i386=310,
+        reason="goes to the kernel; whoever is in another user namespace has no rights by ours",
     )
