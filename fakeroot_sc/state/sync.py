@@ -127,7 +127,8 @@ class Sync:
         if self._database is None:
             from fakeroot_sc.state.database import Database
 
-            self._database = Database(self.path, create=False)
+            # Who is alone may find what was killed while it made the file.
+            self._database = Database(self.path, create=self.live.alone)
         return self._database
 
     def _begin(self) -> None:
