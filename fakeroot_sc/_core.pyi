@@ -149,7 +149,8 @@ class Live:
     def watch(self, program: bytes, /) -> None:
         """Says that a run of a program begins, and notes where it changes files."""
     def places(self) -> list[bytes]:
-        """Paths of directories and files noted."""
+        """Paths of directories and files noted, by this run and by others since somebody was
+        alone; some of them twice."""
     def __len__(self) -> int: ...
 
 def run(

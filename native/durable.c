@@ -400,6 +400,7 @@ struct piece {
 	uint32_t size;
 };
 #define PIECE_BYTES 65536u
+#define PLACES_OF_ALL 4096u
 
 static void free_pieces(struct session *session, uint32_t block)
 {
@@ -473,4 +474,46 @@ unsigned char *durable_noted(struct session *session, size_t *size_ret)
 		block = atomic_load(&piece->next);
 	}
 	return bytes;
+}
+
+void durable_add_place(struct session *session, const char *name)
+{
+	struct session_shared *shared = &session->page->shared;
+	if (!session->durable)
+		return;
+	SCOPED_LOCK held = lock_table(session);
+	if (shared->place_count >= PLACES_OF_ALL)
+		return;
+	uint32_t block = take_piece(session, (const unsigned char *)name, (uint32_t)strlen(name),
+				    atomic_load(&shared->places));
+	if (!block)
+		return;
+	shared->place_count++;
+	atomic_store(&shared->places, block);
+}
+
+void durable_forget_places(struct session *session)
+{
+	struct session_shared *shared = &session->page->shared;
+	SCOPED_LOCK held = lock_table(session);
+	uint32_t first = atomic_exchange(&shared->places, 0);
+	shared->place_count = 0;
+	free_pieces(session, first);
+}
+
+void durable_visit_places(struct session *session,
+			  void (*visit)(const char *name, size_t size, void *context),
+			  void *context)
+{
+	SCOPED_LOCK held = lock_table(session);
+	const struct piece *piece;
+	size_t room;
+	uint32_t block = atomic_load(&session->page->shared.places);
+	for (uint32_t i = 0; i < PLACES_OF_ALL &&
+			     (piece = inode_table_block(&session->table, block, &room)) &&
+			     piece->size <= room - sizeof(*piece);
+	     i++) {
+		visit((const char *)(piece + 1), piece->size, context);
+		block = atomic_load(&piece->next);
+	}
 }

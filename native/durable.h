@@ -83,4 +83,12 @@ int durable_note(struct session *session, const void *bytes, size_t size);
 // What is noted, to be freed, or NULL with *size_ret 0, or without memory with its size.
 unsigned char *durable_noted(struct session *session, size_t *size_ret);
 
+// Where runs change files, killed ones included: names, as many as there is room for.
+void durable_add_place(struct session *session, const char *name);
+void durable_forget_places(struct session *session);
+// Calls visit with each.
+void durable_visit_places(struct session *session,
+			  void (*visit)(const char *name, size_t size, void *context),
+			  void *context);
+
 #endif

@@ -308,6 +308,7 @@ static PyObject *live_share_method(PyObject *self, PyObject *unused)
 	if (!shared)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
+	durable_forget_places(shared);
 	error = live_share(shared);
 	Py_END_ALLOW_THREADS
 	((struct live_object *)self)->alone = false;
@@ -717,27 +718,35 @@ static PyObject *live_watch(PyObject *self, PyObject *program)
 		return NULL;
 	live_note_run(watched, name);
 	if (!watched->places)
-		watched->places = places_new();
+		watched->places = places_new(watched);
 	Py_RETURN_NONE;
+}
+
+static void add_place(const char *name, size_t size, void *list)
+{
+	PyObject **places = list;
+	PyObject *place = *places ? PyBytes_FromStringAndSize(name, (Py_ssize_t)size) : NULL;
+	if (*places && (!place || PyList_Append(*places, place) < 0))
+		Py_CLEAR(*places);
+	Py_XDECREF(place);
 }
 
 static PyObject *live_places(PyObject *self, PyObject *unused)
 {
 	(void)unused;
-	const struct session *seen = live_session(self);
+	struct session *seen = live_session(self);
 	PyObject *list = seen ? PyList_New(0) : NULL;
-	struct places *places = seen ? seen->places : NULL;
-	if (!list || !places)
+	if (!list)
+		return NULL;
+	durable_visit_places(seen, add_place, &list);
+	struct places *places = seen->places;
+	if (!places)
 		return list;
 	pthread_mutex_lock(&places->lock);
 	size_t count = places->count;
 	pthread_mutex_unlock(&places->lock);
-	for (size_t i = 0; list && i < count; i++) {
-		PyObject *name = PyBytes_FromString(places->names[i]);
-		if (!name || PyList_Append(list, name) < 0)
-			Py_CLEAR(list);
-		Py_XDECREF(name);
-	}
+	for (size_t i = 0; i < count; i++)
+		add_place(places->names[i], strlen(places->names[i]), &list);
 	return list;
 }
 

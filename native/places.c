@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "places.h"
 
+#include "durable.h"
 #include "request.h"
 #include "scope.h"
 #include "target.h"
@@ -15,11 +16,13 @@
 #define CHANGES_SEEN 16 // of each process
 #define DESCRIPTORS_SEEN 32
 
-struct places *places_new(void)
+struct places *places_new(struct session *session)
 {
 	struct places *places = calloc(1, sizeof(*places));
-	if (places)
-		pthread_mutex_init(&places->lock, NULL);
+	if (!places)
+		return NULL;
+	places->session = session;
+	pthread_mutex_init(&places->lock, NULL);
 	return places;
 }
 
@@ -40,8 +43,10 @@ static void add(struct places *places, const char *name)
 		i++;
 	if (i == places->count && i < PLACES_MOST) {
 		char *copy = strdup(name);
-		if (copy)
+		if (copy) {
 			places->names[places->count++] = copy;
+			durable_add_place(places->session, name);
+		}
 	}
 	pthread_mutex_unlock(&places->lock);
 }

@@ -45,6 +45,8 @@ struct session_shared {
 	uint64_t file[5];       // dev, ino, size, mtime and ctime of the state file, then
 	uint64_t mapped_least;  // of all that use it: more must not be allocated
 	uint32_t edits_made;    // how many of the edits noted have been made
+	_Atomic uint32_t places; // block of a name where a run has changed files, durable.h
+	uint32_t place_count;
 
 	// Whose changes they are, if only one run has used it since someone was alone with it.
 	uint32_t runs;

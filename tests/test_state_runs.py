@@ -186,6 +186,54 @@ def test_an_archive_unpacked_elsewhere_is_found(tmp_path: Path) -> None:
     assert paths == expected
 
 
+def paths(state_path: Path) -> list[str | None]:
+    with State.open(state_path) as state:
+        return [record.path and Path(record.path).name for record in state]
+
+
+def test_paths_are_known_whoever_ends_first(tmp_path: Path) -> None:
+    script = "cd below; touch a new; chown 5 a new; echo made; read x; mv new b; echo done; read x"
+    (tmp_path / "below").mkdir()
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdin and first.stdout
+        assert read_line(first.stdout.fileno()) == "made"
+        good("-p", "s", script="stat s", cwd=tmp_path)
+        with closing(sqlite3.connect(tmp_path / "s")) as database:
+            found = {path for (path,) in database.execute("SELECT path FROM inodes")}
+        assert found == {os.fsencode(tmp_path / "below" / name) for name in ("a", "new")}
+        first.stdin.write("go\n")
+        first.stdin.flush()
+        assert read_line(first.stdout.fileno()) == "done"
+        first.communicate("go\n", PATIENCE)
+    assert sorted(map(str, paths(tmp_path / "s"))) == ["a", "b"]
+
+
+def test_paths_of_a_killed_run_are_known(tmp_path: Path) -> None:
+    kill_a_run(tmp_path, "mkdir below; cd below; touch a; chown 5 a")
+    assert paths(tmp_path / "s") == ["a"]
+
+
+def test_a_file_with_several_names_has_several_paths(tmp_path: Path) -> None:
+    script = "mkdir x y; touch x/a; ln x/a x/b; ln x/a y/c; chown 5 x/b"
+    good("-p", "s", script=script, cwd=tmp_path)
+    names = [str(tmp_path / name) for name in ("x/a", "x/b", "y/c")]
+    with State.open(tmp_path / "s") as state:
+        (record,) = state
+        assert sorted([str(record.path), *record.links]) == names
+    good("-p", "s", script="mv y/c z; rm x/a; chown 6 z", cwd=tmp_path)
+    with State.open(tmp_path / "s") as state:
+        (record,) = state
+        assert {record.path, *record.links} == {str(tmp_path / name) for name in ("x/b", "z")}
+        changed = state.change(tmp_path / "z", gid=3)
+        assert (changed.path, changed.links) == (str(tmp_path / "z"), (str(tmp_path / "x/b"),))
+        assert state.lookup(changed.identity) == changed
+
+
 def test_a_transaction_undoes_nothing_that_a_run_does_meanwhile(tmp_path: Path) -> None:
     need("setfattr", "attr")
     names = ("owned", "freed", "forgotten", "gone", "marked", "new", "path")

@@ -210,6 +210,16 @@ def test_repair_binds_records_to_a_copy(made: Path, was: list[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("options", ["-r", "-a"])
+def test_repair_finds_all_names_of_a_file(made: Path, options: str) -> None:
+    fake("mkdir t; touch t/a; ln t/a t/b; chown 5 t/a; chmod 4755 t/a", made, "l")
+    bare(["cp", options, "t", "u"], cwd=made)
+    tool("repair", "l", "u", cwd=made)
+    shown = fake("cd u; stat -c '%n %u:%g %a' *", made, "l")
+    assert shown == "a 5:0 4755\nb 5:0 4755\n"
+    assert data("verify", "l", "u", cwd=made, status=1)["found"] == (2 if options == "-r" else 1)
+
+
 def test_repair_tells_what_the_copy_lacks(made: Path) -> None:
     shutil.copytree(made / "root", made / "copy")
     (made / "copy/a").unlink()

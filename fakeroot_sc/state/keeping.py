@@ -27,7 +27,7 @@ def run_with_state(plan: Plan, session_pass: int, run: _Run) -> tuple[str, int]:
 
     def ended() -> tuple[int, str] | None:
         try:
-            sync.commit()
+            sync.commit_at_end()
         except StateError as error:
             return TROUBLE, f"{error} (kept until then: {sync.path}-live)"
         except MemoryError:

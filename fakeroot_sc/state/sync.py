@@ -72,6 +72,8 @@ class Sync:
         self.path = resolved(path)
         self.keeps_open = False
         """Whether the file stays open between commits."""
+        self._began = time.time_ns()
+        self._own_stamp = 0
         self._database: Database | None = None
         real = self._look()
         if real is None and not create:
@@ -137,6 +139,7 @@ class Sync:
             if real is None:
                 raise StateError(f"{self.given}: was removed while runs use it: let them end")
             self._share_mode(real)
+            self._own_stamp = self.live.standing()[0]
             return
         if real is None or real.st_size == 0:
             real = self._create(real)
@@ -150,6 +153,7 @@ class Sync:
             self.live.stand(now, 0, _standing(real))
             self._close_database()
         self.commit()
+        self._own_stamp = self.live.standing()[0]
         try:
             self.live.share()
         except OSError as error:
@@ -200,6 +204,28 @@ class Sync:
             self.commit_locked()
         finally:
             self.live.end()
+
+    def commit_at_end(self) -> None:
+        """The same for a run that ends.  Others may have written its records meanwhile, by
+        names that its files had then."""
+        self.commit()
+        if self.live.standing()[0] == self._own_stamp or not self.live.places():
+            return
+        self.lock()
+        try:
+            self._commit_paths()
+        finally:
+            self._close_database()
+            self.live.end()
+
+    def _commit_paths(self) -> None:
+        rows = {
+            (row[0], row[1]): row
+            for row in self.database.rows("WHERE changed >= ?", (self._began,))
+        }
+        found = self._find_paths([row[:9] for row in rows.values()], {})
+        if found:
+            self._commit({key: (paths, *rows[key][10:12]) for key, paths in found.items()})
 
     def lock(self) -> None:
         """Keeps others from writing the state file until live.end()."""
@@ -286,6 +312,7 @@ class Sync:
             if not self.keeps_open:
                 self._close_database()
             self.live.stand(stamp, 0, _standing(self._look()))
+            self._own_stamp = stamp
         except OSError as error:
             raise StateError(f"{self.given}: {error.strerror}") from error
         finally:
@@ -302,7 +329,7 @@ class Sync:
     ) -> "dict[Key, list[bytes]]":
         """Where files are: as noted, or as found where runs have changed any."""
         noted = {key: note[0] for key, note in notes.items() if note[0] is not None}
-        places = self.live.places()
+        places = set(self.live.places())
         files = [row[:3] for row in rows if row[:2] not in notes] if places else []
         if not files:
             return noted
