@@ -132,17 +132,6 @@ class Live:
         they have been.  Raises OSError(ENOSPC)."""
     def noted(self) -> bytes:
         """What note() keeps."""
-    def pack_tar(
-        self,
-        root: bytes,
-        out: int,
-        epoch: int | None,
-        unknown_is_real: bool,
-        leave_out: list[tuple[int, int]],
-        /,
-    ) -> tuple[int, str, bytes, int]:
-        """Writes a tree as a tar archive (native/pack.h): errno or 0, what failed of which
-        path, and the number of sockets left out."""
     @property
     def program(self) -> bytes | None:
         """Whose run has made the changes that the state file does not have, if it was one."""

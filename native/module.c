@@ -15,7 +15,6 @@
 #include "launch.h"
 #include "live.h"
 #include "metadata.h"
-#include "pack.h"
 #include "places.h"
 #include "resolve.h"
 #include "scope.h"
@@ -779,65 +778,6 @@ static Py_ssize_t live_length(PyObject *self)
 	return seen ? (Py_ssize_t)inode_table_count(&seen->table) : -1;
 }
 
-static bool is_interrupted(void *unused)
-{
-	(void)unused;
-	PyGILState_STATE state = PyGILState_Ensure();
-	bool interrupted = PyErr_CheckSignals() != 0;
-	PyGILState_Release(state);
-	return interrupted;
-}
-
-// A list of (dev, ino) as an array. NULL with an exception set.
-static struct file_identity *parse_files(PyObject *list)
-{
-	Py_ssize_t count = PyList_Size(list);
-	struct file_identity *files = PyMem_Calloc((size_t)count + 1, sizeof(*files));
-	if (!files)
-		return (void *)PyErr_NoMemory();
-	for (Py_ssize_t i = 0; i < count; i++) {
-		unsigned long long dev, ino;
-		if (!PyArg_ParseTuple(PyList_GetItem(list, i), "KK", &dev, &ino)) {
-			PyMem_Free(files);
-			return NULL;
-		}
-		files[i] = (struct file_identity){.dev = dev, .ino = ino};
-	}
-	return files;
-}
-
-static PyObject *live_pack_tar(PyObject *self, PyObject *args)
-{
-	struct session *packed = live_session(self);
-	const char *root;
-	PyObject *epoch, *left_out;
-	int unknown_is_real, error;
-	struct pack_options options = {.interrupted = is_interrupted};
-	struct pack_report report;
-	if (!packed || !PyArg_ParseTuple(args, "yiOpO!", &root, &options.out, &epoch,
-					 &unknown_is_real, &PyList_Type, &left_out))
-		return NULL;
-	options.has_epoch = is_given(epoch);
-	options.epoch = options.has_epoch ? PyLong_AsLongLong(epoch) : 0;
-	options.unknown_is_real = unknown_is_real;
-	struct file_identity *files = PyErr_Occurred() ? NULL : parse_files(left_out);
-	if (!files)
-		return NULL;
-	options.leave_out = files;
-	options.leave_out_count = (size_t)PyList_Size(left_out);
-	Py_BEGIN_ALLOW_THREADS
-	error = pack_tar(packed, root, &options, &report);
-	Py_END_ALLOW_THREADS
-	PyMem_Free(files);
-	PyObject *result = NULL;
-	if (!PyErr_Occurred())
-		result = Py_BuildValue("isyn", -error, report.failed,
-				       report.path.size ? report.path.bytes : "",
-				       (Py_ssize_t)report.sockets);
-	buffer_release(&report.path);
-	return result;
-}
-
 // What a run would do otherwise than those that use the memory: "-u", "ulimit -x" or "".
 static PyObject *live_differs(PyObject *self, PyObject *unknown_is_real)
 {
@@ -870,7 +810,6 @@ static PyMethodDef live_methods[] = {
 	{"edit", live_edit, METH_O, NULL},
 	{"note", live_note, METH_O, NULL},
 	{"noted", live_noted, METH_NOARGS, NULL},
-	{"pack_tar", live_pack_tar, METH_VARARGS, NULL},
 	{"watch", live_watch, METH_O, NULL},
 	{"places", live_places, METH_NOARGS, NULL},
 	{0},

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -278,20 +277,6 @@ def test_wrong_use_is_told(made: Path) -> None:
     epoch = {**os.environ, "SOURCE_DATE_EPOCH": "soon"}
     broken = bare([STATE, "export", "s", "root", "--format", "tar"], cwd=made, env=epoch)
     assert (broken.returncode, "SOURCE_DATE_EPOCH" in broken.stderr) == (2, True)
-
-
-def test_an_archive_is_packed_without_imports_that_take_time(tmp_path: Path) -> None:
-    """attrs alone takes a third of the time that 20,000 files do."""
-    (tmp_path / "root").mkdir()
-    bare([FAKEROOT_SC, "-p", "s", "--", "chown", "5", "root"], cwd=tmp_path)
-    code = """
-import sys
-from fakeroot_sc.statetool.cli import main
-assert main(["export", "s", "root", "--format", "tar", "-o", "o.tar"]) == 0
-print(*({"attr", "json", "sqlite3", "tarfile"} & set(sys.modules)))
-"""
-    done = bare([sys.executable, "-P", "-c", code], cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
 def test_an_export_is_written_where_its_name_leads(made: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look
@@ -16,19 +17,24 @@ _NOT_SHOWN = ("security.selinux", "security.ima", "security.evm")
 
 def is_of(record: InodeRecord, seen: Look) -> bool:
     """Whether the record is of the file that was looked at."""
-    known, real = record.identity, seen.identity
-    if (known.dev, known.ino) != (real.dev, real.ino):
+    known = record.identity
+    if (known.dev, known.ino) != (seen.dev, seen.ino):
         return False
-    return known.birth is None or real.birth is None or known.birth == real.birth
+    return known.birth is None or seen.birth is None or known.birth == seen.birth
 
 
 def mode(record: InodeRecord | None, seen: Look) -> int:
     """Type and permissions."""
-    if record is None:
+    if record is None or (record.kind is None and record.mode is None):
         return seen.mode
     kind = stat.S_IFMT(seen.mode) if record.kind is None else record.kind
     permissions = stat.S_IMODE(seen.mode) if record.mode is None else record.mode
     return kind | permissions
+
+
+def rdev(record: InodeRecord | None, seen: Look) -> int:
+    """Of what is shown as a device."""
+    return seen.rdev if record is None or record.kind is None else record.rdev
 
 
 def owner(record: InodeRecord | None, seen: Look, unknown_is_real: bool = False) -> tuple[int, int]:
@@ -41,23 +47,33 @@ def owner(record: InodeRecord | None, seen: Look, unknown_is_real: bool = False)
     return uid, gid
 
 
-def real_xattrs(path: bytes) -> dict[str, bytes]:
-    """The extended attributes that a file really has, but for those of the machine's own
-    policy.  Raises StateError."""
+def real_xattrs(file: bytes | int, failed: Callable[[str], None] | None = None) -> dict[str, bytes]:
+    """The extended attributes that a file, by path or descriptor, really has, but for those of
+    the machine's own policy.  One that cannot be read (a capability that is malformed, say) is
+    left out, and ``failed`` is told of it; without that it raises StateError."""
+    follow = type(file) is int
     found: dict[str, bytes] = {}
     try:
-        for name in os.listxattr(path, follow_symlinks=False):
-            if name in _NOT_SHOWN:
-                continue
-            try:
-                found[name] = os.getxattr(path, name, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in (errno.ENODATA, errno.EPERM, errno.EACCES):
-                    raise
+        names = os.listxattr(file, follow_symlinks=follow)
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOENT):
-            raise StateError(f"{os.fsdecode(path)}: attributes: {error.strerror}") from error
+            _fail(file, f"attributes: {error.strerror}", failed)
+        return found
+    for name in names:
+        if name in _NOT_SHOWN:
+            continue
+        try:
+            found[name] = os.getxattr(file, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOENT):
+                _fail(file, f"attribute {name}: {error.strerror}", failed)
     return found
+
+
+def _fail(file: bytes | int, what: str, failed: Callable[[str], None] | None) -> None:
+    if failed is None:
+        raise StateError(f"{file if isinstance(file, int) else os.fsdecode(file)}: {what}")
+    failed(what)
 
 
 def xattrs(record: InodeRecord | None, real: dict[str, bytes], seen: Look) -> dict[str, bytes]:

@@ -1,13 +1,13 @@
-"""export and import: states in the words of other programs."""
+"""import: states in the words of other programs."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import BinaryIO
 
 import attrs
@@ -15,60 +15,11 @@ import attrs
 from fakeroot_sc.state import formats
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.formats.listed import Listed
-from fakeroot_sc.state.look import Look, look
+from fakeroot_sc.state.look import Look
 from fakeroot_sc.state.record import InodeRecord
 from fakeroot_sc.state.store import State
-from fakeroot_sc.state.tree import Entry, lookup_in, walk
-from fakeroot_sc.statetool.looking import open_to_read
+from fakeroot_sc.state.tree import Walk, by_number
 from fakeroot_sc.statetool.output import Output
-
-
-def write_entries(
-    form: formats.Format,
-    options: Namespace,
-    output: Output,
-    out: BinaryIO,
-    epoch: int | None,
-    own: Callable[[], set[tuple[int, int]]],
-) -> list[str]:
-    """Writes what a tree shows, file by file; returns what the format could not hold."""
-    module = form.load()
-    with open_to_read(options.file) as state:
-        entries = walk(
-            options.root,
-            lookup_in(list(state)),
-            unknown_is_real=options.unknown_is_real,
-            leave_out=own(),
-        )
-        return _write(form, module, output.progress(entries, "writing"), out, epoch)
-
-
-def _write(
-    form: formats.Format,
-    module: ModuleType,
-    entries: Iterator[Entry],
-    out: BinaryIO,
-    epoch: int | None,
-) -> list[str]:
-    warnings: list[str] = []
-    if form.archive:
-        warnings = module.write(entries, out, epoch=epoch)
-    elif form.attributes:
-        module.write(entries, out)
-    else:
-        module.write(_without_attributes(entries, form.name, warnings), out)
-    return warnings
-
-
-def _without_attributes(
-    entries: Iterator[Entry], name: str, warnings: list[str]
-) -> Iterator[Entry]:
-    lost = 0
-    for entry in entries:
-        lost += bool(entry.xattrs)
-        yield entry
-    if lost:
-        warnings.append(f"format {name} has no extended attributes: {lost} files lose theirs")
 
 
 @contextmanager
@@ -117,24 +68,31 @@ def _by_path(told: list[Listed], state: State, options: Namespace, output: Outpu
 
 def _by_number(told: list[InodeRecord], state: State, options: Namespace, output: Output) -> int:
     """Files keep their numbers where they are; the tree gives them birth times and paths."""
-    lookup = lookup_in(told)
+    known = by_number(told)
+    unreadable: list[str] = []
+    walk = Walk(
+        options.root,
+        known,
+        unreadable=lambda path, what: unreadable.append(f"{path}: {what}: left out"),
+    )
     records: dict[tuple[int, int], InodeRecord] = {}
-    for entry in output.progress(walk(options.root, lookup), "looking at files"):
-        seen = look(entry.real)
-        record = lookup(seen)
+    for entry in output.progress(walk, "looking at files"):
+        key = (entry.seen.dev, entry.seen.ino)
+        record = known.get(key)
         if record is None:
             continue
         mode = record.mode
-        if record.kind is None and mode == (seen.mode & 0o7777):
+        if record.kind is None and mode == stat.S_IMODE(entry.seen.mode):
             mode = None
-        records[entry.identity.dev, entry.identity.ino] = attrs.evolve(
+        records[key] = attrs.evolve(
             record,
-            identity=seen.identity,
+            identity=entry.identity,
             path=os.path.abspath(entry.real),
             mode=mode,
             uid=record.uid or None,
             gid=record.gid or None,
         )
+    output.warn_of(unreadable)
     others = [
         record
         for record in told
@@ -143,12 +101,14 @@ def _by_number(told: list[InodeRecord], state: State, options: Namespace, output
     found = list(records.values())
     state.put_many([*found, *(others if options.all else [])])
     missing = [] if options.all else [_name(record) for record in others]
-    for name in missing[:20]:
-        output.warn(f"{name}: is not in {options.root}; --all takes such records over, too")
-    if len(missing) > 20:
-        output.warn(f"and {len(missing) - 20} more of the kind")
+    output.warn_of(
+        [
+            f"{name}: is not in {options.root}; --all takes such records over, too"
+            for name in missing
+        ]
+    )
     _report(output, found, missing, [], [])
-    return 1 if missing else 0
+    return 1 if missing or unreadable else 0
 
 
 def shown_nothing(record: InodeRecord) -> bool:

@@ -179,27 +179,32 @@ def diff(options: Namespace, output: Output) -> int:
 
 def verify(options: Namespace, output: Output) -> int:
     """Whether the records are of files of a tree, at the paths where they were."""
-    from fakeroot_sc.state.tree import lookup_in, walk
+    from fakeroot_sc.state.tree import Walk, by_number
 
     with open_to_read(options.file) as state:
         records = list(state)
-    by_number = {(each.identity.dev, each.identity.ino): each for each in records}
+    known = by_number(records)
     found: dict[tuple[int, int], list[str]] = {}
     trouble: list[tuple[str, str]] = []
-    entries = walk(options.root, lookup_in(records))
-    for entry in output.progress(entries, "looking at files"):
-        key = (entry.identity.dev, entry.identity.ino)
-        record = by_number.get(key)
+
+    def tell(path: str, what: str) -> None:
+        trouble.append((path, what))
+
+    walk = Walk(options.root, known, unreadable=tell, unread=tell)
+    for entry in output.progress(walk, "looking at files"):
+        key = (entry.seen.dev, entry.seen.ino)
+        record = known.get(key)
         if record is None:
             continue
-        births = {record.identity.birth, entry.identity.birth} - {None}
+        births = {record.identity.birth, entry.seen.birth} - {None}
         if len(births) > 1:
             trouble.append((entry.real, "is a later file of a remembered file's number"))
             continue
-        if record.kind is not None and not stat.S_ISREG(look(entry.real).mode):
+        _ = entry.xattrs  # which tells those that cannot be read
+        if record.kind is not None and not stat.S_ISREG(entry.seen.mode):
             trouble.append((entry.real, "is remembered as a device, and is no regular file"))
         found.setdefault(key, []).append(os.path.abspath(entry.real))
-    for key, record in by_number.items():
+    for key, record in known.items():
         names = found.get(key)
         if names is None:
             trouble.append((record.path or f"inode {record.identity.ino}", "is not in the tree"))

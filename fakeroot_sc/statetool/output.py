@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 TYPE_CHECKING = False
@@ -13,6 +12,10 @@ if TYPE_CHECKING:
     from fakeroot_sc.state.record import InodeRecord
 
 _T = TypeVar("_T")
+
+MANY = 20
+"""Warnings of a kind, after which the rest are counted."""
+
 _KINDS = {0o020000: "char", 0o060000: "block"}
 
 
@@ -112,19 +115,12 @@ class Output:
         """A line on standard error."""
         print(f"fakeroot-sc-state: {printable(text)}", file=sys.stderr)
 
-    @contextmanager
-    def working(self, what: str) -> Iterator[None]:
-        """While what cannot be counted takes long: a sign of life on a terminal."""
-        if not sys.stderr.isatty():
-            yield
-            return
-        try:
-            from rich.console import Console
-        except ImportError:
-            yield
-            return
-        with Console(stderr=True).status(what):
-            yield
+    def warn_of(self, what: Sequence[str]) -> None:
+        """Many of a kind, of which the first are enough."""
+        for text in what[:MANY]:
+            self.warn(text)
+        if len(what) > MANY:
+            self.warn(f"and {len(what) - MANY} more of the kind")
 
     def progress(self, items: Iterable[_T], what: str, total: int | None = None) -> Iterator[_T]:
         """The items, with a bar on a terminal."""

@@ -1,34 +1,23 @@
-"""export: what a tree shows, for other programs.
-
-An archive of many files takes little longer than tar itself: nothing is imported here that
-takes time, attrs least of all.
-"""
+"""export: what a tree shows, for other programs."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from fakeroot_sc import _core
 from fakeroot_sc.destination import Destination
-from fakeroot_sc.state import formats, memory
-from fakeroot_sc.state.archives import packed
+from fakeroot_sc.state import formats
 from fakeroot_sc.state.errors import StateError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from fakeroot_sc.statetool.output import Output
-
-AT_FDCWD = -100
-
-OwnFiles = Callable[[], set[tuple[int, int]]]
-"""Asked when the state has been opened, which may make the files beside it."""
+from fakeroot_sc.state.look import AT_FDCWD
+from fakeroot_sc.state.tree import Entry, Walk, by_number
+from fakeroot_sc.statetool.looking import open_to_read
+from fakeroot_sc.statetool.output import Output
 
 
 def source_date_epoch() -> int | None:
@@ -121,18 +110,6 @@ def _own_files(state: str, out: str | int | None) -> set[tuple[int, int]]:
     return found
 
 
-def _pack(options: Namespace, out: BinaryIO, epoch: int | None, own: OwnFiles) -> list[str]:
-    with memory.opened(options.file) as live:
-        return packed.write_tree(
-            live,
-            options.root,
-            out,
-            epoch=epoch,
-            unknown_is_real=options.unknown_is_real,
-            leave_out=sorted(own()),
-        )
-
-
 def export(options: Namespace, output: Output) -> int:
     """Writes what a tree shows in another format."""
     form = formats.find(options.format)
@@ -141,25 +118,44 @@ def export(options: Namespace, output: Output) -> int:
     if output.as_json and options.output in (None, "-"):
         raise StateError("--json: the archive or listing needs a file of its own: -o FILE")
     epoch = source_date_epoch()
+    unread: list[str] = []
     before = _own_files(options.file, options.output)
-    with _written(options.output) as out:
-        fd = out.fileno()
-
-        def own() -> set[tuple[int, int]]:
-            return before | _own_files(options.file, fd)
-
-        if form.name == "tar":
-            with output.working("packing"):
-                warnings = _pack(options, out, epoch, own)
-        else:
-            from fakeroot_sc.statetool.exchange import write_entries
-
-            warnings = write_entries(form, options, output, out, epoch, own)
-    for warning in warnings[:20]:
-        output.warn(warning)
-    if len(warnings) > 20:
-        output.warn(f"and {len(warnings) - 20} more of the kind")
+    with _written(options.output) as out, open_to_read(options.file) as state:
+        walk = Walk(
+            options.root,
+            by_number(list(state)),
+            unknown_is_real=options.unknown_is_real,
+            leave_out=before | _own_files(options.file, out.fileno()),
+            unread=lambda path, what: unread.append(f"{path}: {what}: left out"),
+        )
+        warnings = _write(form, output.progress(walk, "writing"), out, epoch)
+    output.warn_of([*unread, *warnings])
     if output.as_json:
-        data = {"format": form.name, "output": options.output, "warnings": warnings}
+        data = {"format": form.name, "output": options.output, "warnings": [*unread, *warnings]}
         output.table((), (), data)
-    return 0
+    return 1 if unread else 0
+
+
+def _write(
+    form: formats.Format, entries: Iterator[Entry], out: BinaryIO, epoch: int | None
+) -> list[str]:
+    """Returns what the format could not hold."""
+    module = form.load()
+    warnings: list[str] = []
+    if form.archive:
+        return module.write(entries, out, epoch=epoch)  # type: ignore[no-any-return]
+    if not form.attributes:
+        entries = _without_attributes(entries, form.name, warnings)
+    warnings += module.write(entries, out) or ()
+    return warnings
+
+
+def _without_attributes(
+    entries: Iterator[Entry], name: str, warnings: list[str]
+) -> Iterator[Entry]:
+    lost = 0
+    for entry in entries:
+        lost += bool(entry.xattrs)
+        yield entry
+    if lost:
+        warnings.append(f"format {name} has no extended attributes: {lost} files lose theirs")

@@ -11,27 +11,26 @@ from fakeroot_sc.state.tree import Entry
 PIECE = 1 << 20
 
 
-def pieces(entry: Entry, size: int) -> Iterator[bytes]:
-    """Exactly ``size`` bytes of a file.  Raises StateError if it has become shorter, once all
-    have been given: an archive stays whole, with zeros for what is missing."""
-    left = size
+def pieces(entry: Entry, fd: int, start: int, size: int) -> Iterator[bytes]:
+    """Exactly ``size`` bytes of a file, from a place on.  Raises StateError."""
+    end = start + size
+    while start < end:
+        try:
+            piece = os.pread(fd, min(end - start, PIECE), start)
+        except OSError as error:
+            raise StateError(f"{entry.real}: cannot read: {error.strerror}") from error
+        if not piece:
+            raise StateError(f"{entry.real}: became shorter while it was read")
+        start += len(piece)
+        yield piece
+
+
+def whole(entry: Entry, fd: int, size: int) -> bytes:
+    """All of a small one.  Raises StateError."""
     try:
-        fd = os.open(entry.real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        data = os.pread(fd, size, 0)
     except OSError as error:
-        raise StateError(f"{entry.real}: cannot be read: {error.strerror}") from error
-    try:
-        while left > 0:
-            piece = os.read(fd, min(left, PIECE))
-            if not piece:
-                break
-            left -= len(piece)
-            yield piece
-    except OSError as error:
-        raise StateError(f"{entry.real}: cannot be read: {error.strerror}") from error
-    finally:
-        os.close(fd)
-    if left:
-        while left > 0:
-            yield bytes(min(left, PIECE))
-            left -= PIECE
+        raise StateError(f"{entry.real}: cannot read: {error.strerror}") from error
+    if len(data) != size:
         raise StateError(f"{entry.real}: became shorter while it was read")
+    return data

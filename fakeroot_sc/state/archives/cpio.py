@@ -69,14 +69,14 @@ class Writer:
         mtime = entry.mtime // 10**9
         if self._epoch is not None:
             mtime = min(mtime, self._epoch)
-        link = os.fsencode(entry.target or "")
+        link = entry.target or b""
         size = 0
         if content and stat.S_ISREG(entry.mode):
             size = entry.size
         if size > _MOST:
             raise StateError(f"{entry.real}: longer than 4 GiB: cpio cannot hold it")
         self._head(
-            os.fsencode(entry.path) or b".",
+            entry.raw or b".",
             (
                 number,
                 entry.mode,
@@ -94,9 +94,16 @@ class Writer:
         if link:
             self._write(link)
         elif size:
-            for piece in pieces(entry, size):
-                self._write(piece)
+            self._content(entry, size)
         self._align()
+
+    def _content(self, entry: Entry, size: int) -> None:
+        fd = entry.open()
+        try:
+            for piece in pieces(entry, fd, 0, size):
+                self._write(piece)
+        finally:
+            os.close(fd)
 
     def _head(self, name: bytes, numbers: tuple[int, ...]) -> None:
         fields = b"".join(b"%08X" % number for number in (*numbers, len(name) + 1, 0))

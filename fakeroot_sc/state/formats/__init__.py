@@ -12,8 +12,9 @@ from fakeroot_sc.state.errors import StateError
 class Format(NamedTuple):
     """A format: the name that users give, and what its module can do.
 
-    ``writes``: has ``write(entries, out)``; ``reads``: has ``read(file, name)``, which gives
-    Listed to be bound to a tree, or, with ``by_inode``, records of files of this machine;
+    ``writes``: has ``write(entries, out)``, which may return what it could not say; ``reads``:
+    has ``read(file, name)``, which gives Listed to be bound to a tree, or, with ``by_inode``,
+    records of files of this machine;
     ``archive``: holds the files themselves; ``attributes``: ``write`` puts extended attributes
     somewhere, or says itself that it cannot.
     """

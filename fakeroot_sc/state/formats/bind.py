@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
-from filecmp import cmp
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import attrs
 
@@ -14,7 +14,7 @@ from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.formats.listed import Listed
 from fakeroot_sc.state.look import Look, look
 from fakeroot_sc.state.record import InodeRecord
-from fakeroot_sc.state.tree import Lookup
+from fakeroot_sc.state.tree import Finder, Lookup, Walk
 
 
 @attrs.define
@@ -47,67 +47,86 @@ def bind(
     StateError for a root that cannot be read.
     """
     top = os.path.realpath(root)
-    if not os.path.isdir(top):
-        raise StateError(f"{root}: no such directory")
     files = overlaid(listing)
     bound = Bound()
-    if link:
-        _link_groups(files, top, bound)
-    directories: dict[str, bool] = {}
-    bound_files: dict[tuple[int, int], InodeRecord] = {}
-    for each in _with_those_below(files, top):
-        real = _below(top, each.path, directories)
+    with closing(Finder(top)) as finder:
+        if link:
+            with closing(Finder(top)) as other:
+                _link_groups(files, _Places(top, finder), _Places(top, other), bound)
+        _bind_all(files, _Places(top, finder), known, bound)
+    return bound
+
+
+@attrs.frozen
+class _Places:
+    """Files of a tree, by their paths in it."""
+
+    top: str
+    finder: Finder
+
+    def find(self, path: str) -> tuple[int, bytes, Look] | None:
+        """Its directory, good until the next is looked for, its name there, and how it looks.
+        Raises StateError."""
         try:
-            seen = look(real) if real is not None else None
+            place = self.finder.directory_of(os.fsencode(path))
+            return (*place, look(place[1], place[0])) if place is not None else None
         except (FileNotFoundError, NotADirectoryError):
-            seen = None
+            return None
         except OSError as error:
-            raise StateError(f"{real}: {error.strerror}") from error
-        if real is None or seen is None:
+            raise StateError(f"{self.real(path)}: {error.strerror}") from error
+
+    def real(self, path: str) -> str:
+        return os.path.join(self.top, path) if path else self.top
+
+
+def _bind_all(
+    files: dict[str, Listed], places: _Places, known: Lookup | None, bound: Bound
+) -> None:
+    bound_files: dict[tuple[int, int], InodeRecord] = {}
+    for each in _with_those_below(files, places):
+        found = places.find(each.path)
+        if found is None:
             bound.missing.append(each.path)
             continue
+        directory, name, seen = found
         if each.kind is not None and not _can_be_device(seen, each.kind):
             bound.unfit.append(each.path)
             continue
-        key = (seen.identity.dev, seen.identity.ino)
-        record = _record(each, seen, real, known(seen) if known is not None else None)
+        key = (seen.dev, seen.ino)
+        before = known(seen) if known is not None else None
+        where = b"/proc/self/fd/%d/%s" % (directory, name)
+        record = _record(each, seen, where, places.real(each.path), before)
         # Another name of a file that was bound already says the same, or less.
         if key not in bound_files or not record.shows_nothing():
             bound_files[key] = record
     bound.records = list(bound_files.values())
-    return bound
 
 
 def _can_be_device(seen: Look, kind: int) -> bool:
     return stat.S_ISREG(seen.mode) or stat.S_IFMT(seen.mode) == kind
 
 
-def _below(top: str, path: str, directories: dict[str, bool]) -> str | None:
-    """None where a directory on the way is a symbolic link; ``directories``: those known."""
-    if not path:
-        return top
-    real = os.path.join(top, path)
-    parent = os.path.dirname(real)
-    if parent not in directories:
-        directories[parent] = os.path.realpath(parent) == parent
-    return real if directories[parent] else None
-
-
-def _with_those_below(files: dict[str, Listed], top: str) -> Iterable[Listed]:
+def _with_those_below(files: dict[str, Listed], places: _Places) -> Iterator[Listed]:
     for path, each in files.items():
         yield each
-        if not each.recursive:
+        found = places.find(path) if each.recursive else None
+        if found is None or not stat.S_ISDIR(found[2].mode):
             continue
-        start = os.path.join(top, path)
-        for directory, names, others in os.walk(start):
-            for name in sorted(names + others):
-                below = os.path.relpath(os.path.join(directory, name), top)
-                if below not in files:
+        directory, name, _ = found
+        start = os.open(name or b".", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            for entry in Walk(f"/proc/self/fd/{start}/", {}):
+                below = f"{path}/{entry.path}" if path else entry.path
+                if entry.raw and below not in files:
                     yield attrs.evolve(each, path=below)
+        finally:
+            os.close(start)
 
 
-def _record(each: Listed, seen: Look, real: str, known: InodeRecord | None) -> InodeRecord:
-    """Only what differs from what the file shows anyway."""
+def _record(
+    each: Listed, seen: Look, where: bytes, real: str, known: InodeRecord | None
+) -> InodeRecord:
+    """Only what differs from what the file shows anyway; ``where``: a short path of it."""
     if known is not None:
         each = attrs.evolve(
             each,
@@ -125,7 +144,8 @@ def _record(each: Listed, seen: Look, real: str, known: InodeRecord | None) -> I
         mode = None
     if kept is not None and mode is None:
         mode = stat.S_IMODE(seen.mode)
-    there = shown.real_xattrs(os.fsencode(real)) if each.xattrs else {}
+    # What cannot be read is not what is listed.
+    there = shown.real_xattrs(where, lambda what: None) if each.xattrs else {}
     xattrs = {name: value for name, value in each.xattrs.items() if there.get(name) != value}
     return InodeRecord(
         seen.identity,
@@ -139,39 +159,58 @@ def _record(each: Listed, seen: Look, real: str, known: InodeRecord | None) -> I
     )
 
 
-def _link_groups(files: dict[str, Listed], top: str, bound: Bound) -> None:
+def _link_groups(files: dict[str, Listed], firsts: _Places, others: _Places, bound: Bound) -> None:
     first: dict[str, str] = {}
-    directories: dict[str, bool] = {}
     for path, each in files.items():
-        real = _below(top, path, directories)
-        if each.group is None or real is None or not os.path.lexists(real):
+        found = others.find(path) if each.group is not None else None
+        if each.group is None or found is None:
             continue
-        known = first.setdefault(each.group, real)
-        if known == real or os.path.samestat(os.lstat(known), os.lstat(real)):
+        known = firsts.find(first.setdefault(each.group, path))
+        if known is None or known[2].identity == found[2].identity:
             continue
-        if _is_equal(known, real):
-            _replace_by_link(known, real)
+        if _is_equal(known, found, others.real(path)):
+            _replace_by_link(known, found, others.real(path))
             bound.linked.append(path)
         else:
             bound.unfit.append(path)
 
 
-def _is_equal(one: str, other: str) -> bool:
-    kinds = {stat.S_IFMT(os.lstat(path).st_mode) for path in (one, other)}
-    if kinds == {stat.S_IFREG}:
-        try:
-            return cmp(one, other, shallow=False)
-        except OSError as error:
-            raise StateError(f"{error.filename}: {error.strerror}") from error
-    if kinds == {stat.S_IFLNK}:
-        return os.readlink(one) == os.readlink(other)
+_Found = tuple[int, bytes, Look]
+
+
+def _is_equal(one: _Found, other: _Found, real: str) -> bool:
+    kinds = {stat.S_IFMT(seen.mode) for _, _, seen in (one, other)}
+    try:
+        if kinds == {stat.S_IFREG}:
+            return one[2].size == other[2].size and _same_content(one, other)
+        if kinds == {stat.S_IFLNK}:
+            return os.readlink(one[1], dir_fd=one[0]) == os.readlink(other[1], dir_fd=other[0])
+    except OSError as error:
+        raise StateError(f"{real}: cannot be compared: {error.strerror}") from error
     return len(kinds) == 1 and kinds != {stat.S_IFDIR}
 
 
-def _replace_by_link(known: str, real: str) -> None:
-    beside = os.path.join(os.path.dirname(real), f".fsc-{os.urandom(6).hex()}")
+def _same_content(*files: _Found) -> bool:
+    fds: list[int] = []
     try:
-        os.link(known, beside, follow_symlinks=False)
-        os.rename(beside, real)
+        for directory, name, _ in files:
+            fds.append(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory))
+        while True:
+            one, other = (os.read(fd, 1 << 20) for fd in fds)
+            if one != other:
+                return False
+            if not one:
+                return True
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _replace_by_link(known: _Found, found: _Found, real: str) -> None:
+    directory, name, _ = found
+    beside = f".fsc-{os.urandom(6).hex()}"
+    try:
+        os.link(known[1], beside, src_dir_fd=known[0], dst_dir_fd=directory, follow_symlinks=False)
+        os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError as error:
-        raise StateError(f"{real}: cannot be made a link of {known}: {error.strerror}") from error
+        raise StateError(f"{real}: cannot be made a link again: {error.strerror}") from error

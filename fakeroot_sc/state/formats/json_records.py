@@ -63,7 +63,7 @@ def _described(entry: Entry) -> dict[str, Any]:
     kind = stat.S_IFMT(entry.mode)
     identity = entry.identity
     told: dict[str, Any] = {
-        "path": _text(os.fsencode(entry.path)),
+        "path": _text(entry.raw),
         "type": TYPES[kind],
         "mode": f"{stat.S_IMODE(entry.mode):04o}",
         "uid": entry.uid,
@@ -76,7 +76,7 @@ def _described(entry: Entry) -> dict[str, Any]:
     if kind in (stat.S_IFCHR, stat.S_IFBLK):
         told["device"] = [os.major(entry.rdev), os.minor(entry.rdev)]
     if entry.target is not None:
-        told["target"] = _text(os.fsencode(entry.target))
+        told["target"] = _text(entry.target)
     plain, raw = {}, []
     for name, value in sorted(entry.xattrs.items()):
         key = _text(os.fsencode(name))

@@ -49,17 +49,21 @@ SERIES_LAST = 2**16
 """The most files that one line may stand for."""
 
 
-def write(entries: Iterable[Entry], out: BinaryIO) -> None:
-    """Writes a line for each file.  Raises StateError for a name with blanks."""
+def write(entries: Iterable[Entry], out: BinaryIO) -> list[str]:
+    """Writes a line for each file; returns what it cannot say.  Raises StateError for a name
+    with blanks."""
+    links = sockets = 0
     out.write(b"# name type mode uid gid major minor start inc count\n")
     lines: list[bytes] = []
     for entry in entries:
-        path = b"/" + os.fsencode(entry.path)
+        path = b"/" + entry.raw
         kind = stat.S_IFMT(entry.mode)
         if BLANK.search(path):
             raise StateError(f"{shown(path)}: a makedevs table holds no names with blanks")
         if kind not in TYPES:
             what = "a symbolic link" if kind == stat.S_IFLNK else "a socket"
+            sockets += kind == stat.S_IFSOCK
+            links += kind == stat.S_IFLNK and (entry.uid != 0 or entry.gid != 0)
             lines.append(
                 b"# %s: %s, not in the table\n" % (octal_escaped(path, b""), what.encode())
             )
@@ -67,12 +71,19 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
         numbers = b"- -"
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             numbers = b"%d %d" % (os.major(entry.rdev), os.minor(entry.rdev))
-            out.write(b"# placeholder: %s\n" % os.fsencode(entry.path))
+            out.write(b"# placeholder: %s\n" % entry.raw)
         mode = stat.S_IMODE(entry.mode)
         values = (path, TYPES[kind], mode, entry.uid, entry.gid, numbers)
         lines.append(b"%s %s %o %d %d %s - - -\n" % values)
         lines += [xattr_comment(name, value) for name, value in sorted(entry.xattrs.items())]
     out.writelines(lines)
+    lost = []
+    if links:
+        what = "symbolic links that are not root's lose their owners"
+        lost.append(f"a makedevs table has no symbolic links: {links} {what}")
+    if sockets:
+        lost.append(f"a makedevs table has no sockets: {sockets} are left out")
+    return lost
 
 
 def read(file: BinaryIO, name: str) -> Iterator[Listed]:

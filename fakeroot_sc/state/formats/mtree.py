@@ -73,7 +73,7 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
 
 def _line(entry: Entry) -> bytes:
     kind = stat.S_IFMT(entry.mode)
-    path = os.fsencode(entry.path)
+    path = entry.raw
     seconds, rest = divmod(entry.mtime, 10**9)
     line = b"./" + octal_escaped(path, SPECIAL) if path else b"."
     line += b" type=%s uid=%d gid=%d mode=0%o time=%d.%09d" % (
@@ -94,7 +94,7 @@ def _line(entry: Entry) -> bytes:
     if kind == stat.S_IFREG:
         line += b" size=%d" % entry.size
     elif kind == stat.S_IFLNK:
-        line += b" link=" + octal_escaped(os.fsencode(entry.target or ""), SPECIAL)
+        line += b" link=" + octal_escaped(entry.target or b"", SPECIAL)
     elif kind in (stat.S_IFCHR, stat.S_IFBLK):
         line += b" device=native,%d,%d" % (os.major(entry.rdev), os.minor(entry.rdev))
     return line + b"\n"

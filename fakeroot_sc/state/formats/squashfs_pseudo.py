@@ -41,7 +41,7 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
     """Writes a line for each file.  Raises StateError for a name with a line's end."""
     lines, excluded, options = [], [], b""
     for entry in entries:
-        path = os.fsencode(entry.path)
+        path = entry.raw
         mode = stat.S_IMODE(entry.mode)
         if b"\n" in path:
             raise StateError(f"{shown(path)}: a pseudo file holds no names with line ends")

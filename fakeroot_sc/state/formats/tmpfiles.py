@@ -31,11 +31,13 @@ _GLOB = re.compile(rb"([*?\[\]\\])")
 _UNGLOB = re.compile(rb"\\([*?\[\]\\])")
 
 
-def write(entries: Iterable[Entry], out: BinaryIO) -> None:
-    """Writes a line for each file but symbolic links, of which tmpfiles.d sets no owner."""
+def write(entries: Iterable[Entry], out: BinaryIO) -> list[str]:
+    """Writes a line for each file but symbolic links, of which tmpfiles.d sets no owner;
+    returns what it cannot say."""
+    lost = 0
     for entry in entries:
         kind = stat.S_IFMT(entry.mode)
-        path = b"/" + os.fsencode(entry.path)
+        path = b"/" + entry.raw
         letter = _DEVICES.get(kind, b"z")
         pattern = _quoted(_GLOB.sub(rb"\\\1", path))
         word = _quoted(path) if kind in _DEVICES else pattern
@@ -45,11 +47,15 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
             out.write(b"%s %s 0%o %s - %s\n" % (letter, word, _mode(entry), owner, device))
         elif kind == stat.S_IFLNK:
             out.write(b"# %s: a symbolic link of %s\n" % (word, owner))
+            lost += entry.uid != 0 or entry.gid != 0
         else:
             out.write(b"%s %s 0%o %s - -\n" % (letter, word, _mode(entry), owner))
         for name, value in sorted(entry.xattrs.items()):
             # Attributes that are no text "t" cannot say.
             out.write(_xattr_line(pattern, name, value) or xattr_comment(name, value))
+    if not lost:
+        return []
+    return [f"tmpfiles.d sets no owners of symbolic links: {lost} that are not root's lose theirs"]
 
 
 def _mode(entry: Entry) -> int:
