@@ -3,6 +3,7 @@
 
 #include "credentials.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define VERSION 2u
@@ -29,6 +30,77 @@ static struct entry entry_at(const void *acl, size_t index)
 	struct entry entry;
 	memcpy(&entry, (const unsigned char *)acl + HEADER + index * sizeof(entry), sizeof(entry));
 	return entry;
+}
+
+static bool has_form(const struct entry *entry)
+{
+	switch (entry->tag) {
+	case USER_OBJ:
+	case GROUP_OBJ:
+	case MASK:
+	case OTHER:
+		return true;
+	case USER:
+	case GROUP:
+		return entry->id != UINT32_MAX;
+	default:
+		return false;
+	}
+}
+
+int acl_form(const void *acl, size_t size)
+{
+	uint32_t version;
+	if (size == 0)
+		return 0;
+	if (size < HEADER)
+		return -EINVAL;
+	memcpy(&version, acl, sizeof(version));
+	if (version != VERSION)
+		return -EOPNOTSUPP;
+	if ((size - HEADER) % sizeof(struct entry) != 0)
+		return -EINVAL;
+	size_t count = count_entries(acl, size);
+	for (size_t i = 0; i < count; i++) {
+		struct entry entry = entry_at(acl, i);
+		if (!has_form(&entry))
+			return -EINVAL;
+	}
+	return count > 0;
+}
+
+// What may follow an entry: the tags in their order, users and groups any number of times.
+static uint32_t tags_behind(uint32_t tag, bool needs_mask)
+{
+	switch (tag) {
+	case 0:
+		return USER_OBJ;
+	case USER_OBJ:
+	case USER:
+		return USER | GROUP_OBJ;
+	case GROUP_OBJ:
+	case GROUP:
+		return GROUP | MASK | (needs_mask ? 0u : OTHER);
+	case MASK:
+		return OTHER;
+	default:
+		return 0;
+	}
+}
+
+bool acl_is_valid(const void *acl, size_t size)
+{
+	size_t count = count_entries(acl, size);
+	uint32_t last = 0;
+	bool needs_mask = false;
+	for (size_t i = 0; i < count; i++) {
+		struct entry entry = entry_at(acl, i);
+		if (entry.permissions > 7 || !(tags_behind(last, needs_mask) & entry.tag))
+			return false;
+		last = entry.tag;
+		needs_mask |= last == USER || last == GROUP;
+	}
+	return last == OTHER;
 }
 
 static bool has_mask(const void *acl, size_t count)

@@ -12,6 +12,13 @@
 #define ACL_ACCESS "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
 
+// posix_acl_from_xattr(): what a value is to every file system. Returns 1 for an ACL, valid or
+// not, 0 for one without entries, which stands for none, or -errno.
+int acl_form(const void *acl, size_t size);
+
+// posix_acl_valid()
+bool acl_is_valid(const void *acl, size_t size);
+
 // The nine permission bits that the ACL shows as a mode, and whether it says no more than
 // those do (posix_acl_equiv_mode()). Returns false for what is no ACL.
 bool acl_mode(const void *acl, size_t size, uint32_t *mode_ret, bool *is_mode_ret);

@@ -47,9 +47,7 @@ int acl_permission(struct session *session, const struct credentials *credential
 	ssize_t size = acl ? read_acl(session, file, record, acl) : -1;
 	if (size <= 0)
 		return permission_by_mode(credentials, shown, mask);
-	// The real one goes with the real mode.
-	if (record->fields & INODE_MODE)
-		acl_set_mode(acl, (size_t)size, shown->stx_mode);
+	acl_set_mode(acl, (size_t)size, shown->stx_mode);
 	bool granted = acl_grants(acl, (size_t)size, credentials, shown->stx_gid, mask);
 	return permission_beyond(credentials, shown, mask, granted ? mask : 0);
 }

@@ -42,10 +42,11 @@ static enum xattr_known recall(struct session *session, const struct xattr_file 
 	return xattr_store_get(session, xattrs, name, value, size);
 }
 
-// An access ACL and the mode are one: what is shown of the one must show in the other.
+// An access ACL and the mode are one: what is shown of the one must show in the other. (Of a
+// real ACL and a real mode the kernel sees to it.)
 static void fit_acl(const struct xattr_file *file, const char *name, void *value, size_t size)
 {
-	if (file->record.fields & INODE_MODE && strcmp(name, ACL_ACCESS) == 0)
+	if (strcmp(name, ACL_ACCESS) == 0)
 		acl_set_mode(value, size, file->shown.stx_mode);
 }
 
@@ -58,6 +59,25 @@ static int why_untrusted(const struct xattr_file *file)
 	return none ? -EOPNOTSUPP : -ENODATA;
 }
 
+// A file that has one ACL remembered has the other one or has not, whatever its file system knows.
+static bool remembers_acl(struct session *session, const struct xattr_file *file)
+{
+	uint32_t xattrs = file->record.xattrs;
+	return xattr_store_get(session, xattrs, ACL_ACCESS, NULL, NULL) != XATTR_UNKNOWN ||
+	       xattr_store_get(session, xattrs, ACL_DEFAULT, NULL, NULL) != XATTR_UNKNOWN;
+}
+
+// What root is told where the user is told that there is none.
+static int why_none(struct session *session, const struct xattr_call *call,
+		    const struct xattr_file *file, int error)
+{
+	if (call->kind == XATTR_KIND_TRUSTED)
+		return why_untrusted(file);
+	if (call->kind == XATTR_KIND_ACL && error == EOPNOTSUPP && remembers_acl(session, file))
+		return -ENODATA;
+	return RESOLVE_LEAVE;
+}
+
 static int get(struct request *request, struct outcome *outcome, const struct xattr_call *call)
 {
 	struct session *session = request->session;
@@ -67,8 +87,8 @@ static int get(struct request *request, struct outcome *outcome, const struct xa
 		return error;
 	error = xattr_file_may(request, call->kind, &file, R_OK);
 	error = xattr_may_see(credentials_of(request), call->kind, &file.shown, error);
-	if (!error && xattr_is_bare(call->name))
-		error = -EINVAL;
+	if (!error)
+		error = xattr_file_takes(session, &file, call->name);
 	if (error)
 		return error;
 	SCOPED_FREE unsigned char *value = malloc(XATTR_SIZE_MAX);
@@ -83,8 +103,7 @@ static int get(struct request *request, struct outcome *outcome, const struct xa
 	case XATTR_UNKNOWN: {
 		ssize_t got = getxattr(file.link, call->name, value, XATTR_SIZE_MAX);
 		if (got < 0)
-			return call->kind == XATTR_KIND_TRUSTED ? why_untrusted(&file)
-								: RESOLVE_LEAVE;
+			return why_none(session, call, &file, errno);
 		size = (size_t)got;
 	}
 	}
@@ -102,12 +121,27 @@ static void settle(struct outcome *outcome, int result)
 		outcome_result(outcome, result);
 }
 
+// Of a name that no file system knows root is told so. The user may be refused before.
+static int refuse_other(struct request *request, const struct xattr_call *call)
+{
+	SCOPED(xattr_file_close) struct xattr_file file = XATTR_FILE_NONE_YET;
+	if (!credentials_capable(credentials_of(request), CAP_DAC_OVERRIDE) ||
+	    xattr_file_find(request, XATTR_TO_READ, &file) != 0)
+		return RESOLVE_LEAVE;
+	bool refused = getxattr(file.link, call->name, NULL, 0) < 0 && errno == EACCES;
+	return refused ? -EOPNOTSUPP : RESOLVE_LEAVE;
+}
+
 void op_getxattr(struct request *request, struct outcome *outcome)
 {
 	struct xattr_call call;
 	outcome_continue(outcome);
-	if (!xattr_call_read(request, &call) || call.kind == XATTR_KIND_OTHER)
+	if (!xattr_call_read(request, &call))
 		return;
+	if (call.kind == XATTR_KIND_OTHER) {
+		settle(outcome, refuse_other(request, &call));
+		return;
+	}
 	// Nothing is remembered that could stand in front of what is real.
 	bool plain = atomic_load(&request->session->page->xattr_records) == 0 &&
 		     atomic_load(&request->session->page->left_root) == 0;

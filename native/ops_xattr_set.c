@@ -12,10 +12,11 @@
 #include "xattr_call.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 struct value {
 	unsigned char *bytes; // size and one more
@@ -65,23 +66,17 @@ static int store_record(struct session *session, struct xattr_file *file)
 	return metadata_store(session, &file->record);
 }
 
-// Pipes, sockets and the like, which live in no file system that could keep any, and of which
-// root is told so. (Those of memfd_create(2) do.)
-static bool takes_none(const struct session *session, const struct xattr_file *file)
+// The same of a valid ACL: in a user namespace it may name ids that are mapped to nobody, which
+// the kernel cannot hold (EINVAL).
+static bool is_root_s_acl(int error)
 {
-	const struct statx *real = &file->subject.real;
-	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
-	return dev == session->nameless_devs[SESSION_NAMELESS_PIPE] ||
-	       dev == session->nameless_devs[SESSION_NAMELESS_ANONYMOUS] ||
-	       dev == session->nameless_devs[SESSION_NAMELESS_SOCKET];
+	return is_root_s(error) || error == EINVAL;
 }
 
 // Keeps a value in the record; the caller has done, or left alone, what is real.
 static int remember(struct session *session, struct xattr_file *file,
 		    const struct xattr_call *call, const struct value *value)
 {
-	if (takes_none(session, file))
-		return -EOPNOTSUPP;
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
 	xattr_file_edit(session, file);
 	bool there = call->flags && has_value(session, file, call->name);
@@ -135,10 +130,7 @@ static int set_access_acl(struct request *request, struct xattr_file *file,
 	struct session *session = request->session;
 	uint32_t mode;
 	bool is_mode;
-	if (value->size == 0)
-		return RESOLVE_LEAVE;
-	if (!acl_mode(value->bytes, value->size, &mode, &is_mode))
-		return -EINVAL;
+	acl_mode(value->bytes, value->size, &mode, &is_mode);
 	uint32_t special = file->shown.stx_mode & 07000u;
 	if (!permission_keeps_setgid(credentials_of(request), file->shown.stx_gid))
 		special &= ~(uint32_t)S_ISGID;
@@ -154,12 +146,13 @@ static int set_access_acl(struct request *request, struct xattr_file *file,
 	memcpy(real, value->bytes, value->size);
 	uint32_t kept = S_ISDIR(file->shown.stx_mode) ? 0700 : 0600;
 	acl_set_mode(real, value->size, mode | kept);
-	if (setxattr(file->link, ACL_ACCESS, real, value->size, (int)call->flags) == 0) {
+	if (setxattr(file->link, ACL_ACCESS, real, value->size, 0) == 0) {
 		drop_remembered(session, file, ACL_ACCESS);
 		return chmod_remember(session, &file->subject, special | mode);
 	}
-	if (!is_root_s(errno))
+	if (!is_root_s_acl(errno))
 		return -errno;
+	removexattr(file->link, ACL_ACCESS);
 	int error = remember(session, file, call, value);
 	return error ? error : chmod_remember(session, &file->subject, special | mode);
 }
@@ -167,17 +160,29 @@ static int set_access_acl(struct request *request, struct xattr_file *file,
 static int set_default_acl(struct session *session, struct xattr_file *file,
 			   const struct xattr_call *call, const struct value *value)
 {
-	uint32_t mode;
-	bool is_mode;
-	if (setxattr(file->link, ACL_DEFAULT, value->bytes, value->size, (int)call->flags) == 0) {
+	if (setxattr(file->link, ACL_DEFAULT, value->bytes, value->size, 0) == 0) {
 		drop_remembered(session, file, ACL_DEFAULT);
 		return 0;
 	}
-	if (!is_root_s(errno) || !S_ISDIR(file->shown.stx_mode))
+	if (!is_root_s_acl(errno))
 		return -errno;
-	if (!acl_mode(value->bytes, value->size, &mode, &is_mode))
-		return -EINVAL;
+	removexattr(file->link, ACL_DEFAULT);
 	return remember(session, file, call, value);
+}
+
+static int remove_one(struct session *session, struct xattr_file *file, const char *name);
+
+static int set_acl(struct request *request, struct xattr_file *file, const struct xattr_call *call,
+		   const struct value *value)
+{
+	struct session *session = request->session;
+	if (acl_form(value->bytes, value->size) == 0)
+		return remove_one(session, file, call->name);
+	if (!acl_is_valid(value->bytes, value->size))
+		return -EINVAL;
+	return strcmp(call->name, ACL_ACCESS) == 0
+		       ? set_access_acl(request, file, call, value)
+		       : set_default_acl(session, file, call, value);
 }
 
 // Of links, and of default ACLs for anything but directories, the kernel says the same to
@@ -208,6 +213,10 @@ static int set(struct request *request, const struct xattr_call *call)
 		return error;
 	if (call->kind == XATTR_KIND_ACL && !takes_acl(&file, call->name))
 		return RESOLVE_LEAVE;
+	if (call->kind == XATTR_KIND_ACL)
+		error = acl_form(value.bytes, value.size);
+	if (error < 0)
+		return error;
 	if (strcmp(call->name, XATTR_CAPABILITY) == 0 && value.size > 0) {
 		int size = file_capability_convert(value.bytes, value.size);
 		if (size < 0)
@@ -217,29 +226,44 @@ static int set(struct request *request, const struct xattr_call *call)
 	error = xattr_file_may(request, call->kind, &file, W_OK);
 	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
 				 error);
-	if (!error && xattr_is_bare(call->name))
-		error = -EINVAL;
+	if (!error)
+		error = xattr_file_takes(session, &file, call->name);
 	if (error)
 		return error;
 	switch (call->kind) {
 	case XATTR_KIND_USER:
 		return set_user(session, &file, call, &value);
 	case XATTR_KIND_ACL:
-		return strcmp(call->name, ACL_ACCESS) == 0
-			       ? set_access_acl(request, &file, call, &value)
-			       : set_default_acl(session, &file, call, &value);
+		return set_acl(request, &file, call, &value);
 	default:
 		return remember(session, &file, call, &value);
 	}
+}
+
+// Of a name that no file system knows root is told so. The user may be refused before.
+static int refuse_other(struct request *request)
+{
+	SCOPED(xattr_file_close) struct xattr_file file = XATTR_FILE_NONE_YET;
+	if (!credentials_capable(credentials_of(request), CAP_DAC_OVERRIDE) ||
+	    xattr_file_find(request, XATTR_TO_CHANGE, &file) != 0)
+		return RESOLVE_LEAVE;
+	return access(file.link, W_OK) < 0 && errno == EACCES ? -EOPNOTSUPP : RESOLVE_LEAVE;
 }
 
 void op_setxattr(struct request *request, struct outcome *outcome)
 {
 	struct xattr_call call;
 	outcome_continue(outcome);
-	if (!xattr_call_read(request, &call) || call.kind == XATTR_KIND_OTHER ||
-	    call.size > XATTR_SIZE_MAX || call.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE))
+	if (!xattr_call_read(request, &call) || call.size > XATTR_SIZE_MAX ||
+	    call.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE))
 		return;
+	if (call.kind == XATTR_KIND_OTHER) {
+		change_outcome(outcome, refuse_other(request));
+		return;
+	}
+	// do_set_acl() does without.
+	if (call.kind == XATTR_KIND_ACL)
+		call.flags = 0;
 	change_outcome(outcome, set(request, &call));
 }
 
@@ -249,8 +273,9 @@ static int remove_one(struct session *session, struct xattr_file *file, const ch
 	bool was_there = has_value(session, file, name);
 	bool really = getxattr(file->link, name, NULL, 0) >= 0;
 	int error = 0;
+	// The kernel does not mind an ACL that is not there.
 	if (!was_there)
-		return -ENODATA;
+		return xattr_kind(name) == XATTR_KIND_ACL ? 0 : -ENODATA;
 	if (really && removexattr(file->link, name) < 0)
 		error = -errno;
 	if (error && !is_root_s(-error))
@@ -277,21 +302,19 @@ static int remove_attribute(struct request *request, const struct xattr_call *ca
 	error = xattr_file_may(request, call->kind, &file, W_OK);
 	error = xattr_may_change(credentials_of(request), call->name, call->kind, &file.shown,
 				 error);
-	if (!error && xattr_is_bare(call->name))
-		error = -EINVAL;
+	if (!error)
+		error = xattr_file_takes(session, &file, call->name);
 	if (error)
 		return error;
-	if (call->kind != XATTR_KIND_USER && takes_none(session, &file))
-		return -EOPNOTSUPP;
-	// The kernel does not mind an ACL that is not there.
-	error = remove_one(session, &file, call->name);
-	return error == -ENODATA && call->kind == XATTR_KIND_ACL ? RESOLVE_LEAVE : error;
+	return remove_one(session, &file, call->name);
 }
 
 void op_removexattr(struct request *request, struct outcome *outcome)
 {
 	struct xattr_call call;
 	outcome_continue(outcome);
-	if (xattr_call_read(request, &call) && call.kind != XATTR_KIND_OTHER)
-		change_outcome(outcome, remove_attribute(request, &call));
+	if (xattr_call_read(request, &call))
+		change_outcome(outcome, call.kind == XATTR_KIND_OTHER
+						? refuse_other(request)
+						: remove_attribute(request, &call));
 }

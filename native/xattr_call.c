@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sysmacros.h>
 
 // Names end within XATTR_NAME_MAX, and are not empty (ERANGE).
 static bool read_name(struct request *request, char name_ret[static XATTR_NAME_ROOM])
@@ -99,4 +100,23 @@ void xattr_file_edit(struct session *session, struct xattr_file *file)
 		resolve_attributes(file->subject.fd, &file->subject.real);
 	metadata_edit(session, &file->subject.real, &file->record);
 	show(session, true, file);
+}
+
+// Pipes, sockets and the like, which live in no file system that could keep any, and of which
+// root is told so. (Those of memfd_create(2) do.)
+static bool has_no_attributes(const struct session *session, const struct xattr_file *file)
+{
+	const struct statx *real = &file->subject.real;
+	dev_t dev = makedev(real->stx_dev_major, real->stx_dev_minor);
+	return dev == session->nameless_devs[SESSION_NAMELESS_PIPE] ||
+	       dev == session->nameless_devs[SESSION_NAMELESS_ANONYMOUS] ||
+	       dev == session->nameless_devs[SESSION_NAMELESS_SOCKET];
+}
+
+int xattr_file_takes(const struct session *session, const struct xattr_file *file,
+		     const char *name)
+{
+	if (has_no_attributes(session, file))
+		return -EOPNOTSUPP;
+	return xattr_is_bare(name) ? -EINVAL : 0;
 }

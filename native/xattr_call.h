@@ -54,6 +54,10 @@ int xattr_file_find(struct request *request, enum xattr_aim aim, struct xattr_fi
 int xattr_file_may(struct request *request, enum xattr_kind kind, const struct xattr_file *file,
 		   uint32_t mask);
 
+// xattr_resolve_name(): whether the file may have such a one at all. Returns 0 or -errno.
+int xattr_file_takes(const struct session *session, const struct xattr_file *file,
+		     const char *name);
+
 // Reads the record anew, under the lock of the file that the caller holds.
 void xattr_file_edit(struct session *session, struct xattr_file *file);
 

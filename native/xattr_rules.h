@@ -28,7 +28,8 @@ static inline bool xattr_has_prefix(const char *name, const char *prefix)
 // xattr_resolve_name(): a prefix alone is refused (EINVAL), after the permissions.
 static inline bool xattr_is_bare(const char *name)
 {
-	return name[strlen(name) - 1] == '.';
+	return strcmp(name, XATTR_USER_PREFIX) == 0 || strcmp(name, XATTR_TRUSTED_PREFIX) == 0 ||
+	       strcmp(name, XATTR_SECURITY_PREFIX) == 0;
 }
 
 static inline enum xattr_kind xattr_kind(const char *name)

@@ -64,6 +64,7 @@ OTHER = {
     "truncate": (76, 92),
     "unshare": (272, 310),
     "memfd_create": (319, 356),
+    "epoll_create1": (291, 329),
     "write": (1, 4),
     "fsync": (74, 118),
     "getpid": (39, 20),

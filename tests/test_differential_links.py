@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import struct
 
 import pytest
@@ -33,6 +34,13 @@ from fakeroot_sc.syscalls.row import AT_SYMLINK_FOLLOW, Syscall
 
 pytestmark = pytest.mark.root
 
+ODD_NAMES = (
+    ".", "..", "/", "//", "./", "../", "", "dir/.", "dir/..", "dir/./", "missing/.", "missing/..",
+    "file/.", "file/..", "file/", "new/", "link/", "dangling/", "link/.", "dirlink/.", "null/",
+    "null/.", "./.", "dir//.//", "/.", "/..", "loop/.", "fifo/.", "n" * 256, "n" * 256 + "/.",
+    "." * 3, "x/" * 2047 + ".",
+)  # fmt: skip
+KINDS = (0, stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFDIR)
 RAW = [build for build in COMPARED if build not in LIBC_BUILDS]
 O_TMPFILE = 0o20200000
 FLAGS = (
@@ -76,6 +84,47 @@ def test_what_is_open_gets_a_name_as_for_real_root(
         for path in (*TREE, "missing/x", "new/", "", "file/x", *POINTERS):
             call = {"dirfd": fds["file"], "path": "", "flags": AT_EMPTY_PATH}
             pair.compare([arguments(row, **{**here, **call, "new_path": path}), ("unlink", "new")])
+        for path, name in itertools.product(
+            ODD_NAMES, ("file", "nameless", "null", "removed file")
+        ):
+            call = {"dirfd": fds[name] if name in fds else fds["path to null"], "path": ""}
+            pair.compare(
+                arguments(row, **{**here, **call, "new_path": path, "flags": flags})
+                for flags in (AT_EMPTY_PATH, AT_EMPTY_PATH | AT_SYMLINK_FOLLOW)
+            )
+        for path, name in itertools.product(ODD_NAMES, ("file", "nameless")):
+            call = {"dirfd": AT_FDCWD, "path": f"/proc/self/fd/{fds[name]}", "new_path": path}
+            pair.compare([arguments(row, **{**here, **call, "flags": AT_SYMLINK_FOLLOW})])
+        pair.compare(pair.looks())
+
+
+@pytest.mark.parametrize("build", COMPARED)
+def test_names_that_end_oddly_are_answered_as_for_real_root(build: str, pair_of: PairOf) -> None:
+    """Directories that are named by themselves, by others, by nothing, and with a slash behind."""
+    with pair_of(build) as pair:
+        adorn(pair)
+        below = pair.open("dir", os.O_DIRECTORY)
+        for path, directory in itertools.product(ODD_NAMES, (AT_FDCWD, below, 777)):
+            pair.compare(
+                [
+                    ("mkdirat", directory, path, 0o755),
+                    *(("mknodat", directory, path, kind | 0o600, 0x103) for kind in KINDS),
+                    ("symlinkat", "file", directory, path),
+                    ("linkat", AT_FDCWD, "file", directory, path, 0),
+                    ("linkat", AT_FDCWD, "null", directory, path, 0),
+                    ("linkat", directory, path, AT_FDCWD, "named", 0),
+                    ("openat", directory, path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0),
+                    ("unlinkat", directory, path, 0),
+                ]
+            )
+            for flags in (0, 1, 2, 3, 4, 8):
+                pair.compare(
+                    [
+                        ("renameat2", AT_FDCWD, "tool", directory, path, flags),
+                        ("renameat2", AT_FDCWD, "empty", directory, path, flags),
+                        ("renameat2", directory, path, AT_FDCWD, "disk", flags),
+                    ]
+                )
         pair.compare(pair.looks())
 
 

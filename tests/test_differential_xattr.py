@@ -57,6 +57,23 @@ def usual_acl(owner: int, user: int, group: int, mask: int, other: int) -> bytes
 
 
 MODE_ACL = acl((1, 6, -1), (4, 4, -1), (32, 4, -1))
+ODD_ACLS = [
+    acl(),
+    struct.pack("<I", 3) + MODE_ACL[4:],
+    b"junkjunkjunk",
+    acl((32, 4, -1), (4, 4, -1), (1, 6, -1)),
+    acl((1, 6, -1), (4, 4, -1)),
+    acl((1, 6, -1), (1, 6, -1), (4, 4, -1), (32, 4, -1)),
+    acl((1, 6, -1), (2, 4, 7), (2, 4, 5), (2, 4, 5), (4, 4, -1), (16, 6, -1), (32, 4, -1)),
+    acl((1, 6, -1), (4, 4, -1), (8, 5, 9), (32, 4, -1)),
+    acl((1, 6, -1), (4, 4, -1), (8, 5, 9), (16, 5, -1), (32, 4, -1)),
+    acl((1, 6, -1), (2, 4, -1), (4, 4, -1), (16, 6, -1), (32, 4, -1)),
+    acl((1, 8, -1), (4, 4, -1), (32, 4, -1)),
+    acl((1, 6, 5), (4, 4, 6), (32, 4, 7)),
+    acl((0, 6, -1), (4, 4, -1), (32, 4, -1)),
+]
+"""What posix_acl_from_xattr() and posix_acl_valid() think of, and little else does."""
+
 VALUES: dict[str, list[bytes]] = {
     "user.one": [b"value", b"", b"x" * 3000],
     "trusted.one": [b"value", b""],
@@ -66,9 +83,12 @@ VALUES: dict[str, list[bytes]] = {
     "system.posix_acl_access": [
         usual_acl(6, 7, 4, 6, 4), usual_acl(0, 2, 7, 7, 0), MODE_ACL, b"x", MODE_ACL[:-8], b"",
         acl((1, 6, -1), (2, 6, 5), (4, 4, -1), (32, 4, -1)), acl((4, 6, -1), (1, 4, -1)),
+        *ODD_ACLS,
     ],
-    "system.posix_acl_default": [usual_acl(7, 5, 5, 7, 0), MODE_ACL, b"", b"xyz"],
+    "system.posix_acl_default": [usual_acl(7, 5, 5, 7, 0), MODE_ACL, b"", b"xyz", *ODD_ACLS],
     "system.other": [b"x"], "other.one": [b"x"], "user.": [b"x"], "user": [b"x"],
+    "user.with.": [b"x", b""], "user..": [b"x"], "other.": [b"x"],
+    "system.posix_acl_access.": [b"x"],
     "security.": [b"x"], "trusted.": [b"x"], "u" * 255: [b"x"],
 }  # fmt: skip
 

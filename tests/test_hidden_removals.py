@@ -1,65 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""File systems that keep removed files under hidden names: the next file is nobody's heir.
-
-Each is mounted by real root in a mount namespace of its own, and used by an ordinary user.
-"""
+"""File systems that keep removed files under hidden names: the next file is nobody's heir."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-import installed
 import pytest
-from differential import unprivileged
-from harness import PATIENCE
+from mounted import FUSE, run_on
 
 pytestmark = pytest.mark.root
 
-MOUNT = {
-    "fuse-overlayfs": "mkdir low up work; chmod 777 low up work;"
-    " fuse-overlayfs -o allow_other,lowerdir=low,upperdir=up,workdir=work m",
-    "bindfs": "mkdir up; chmod 777 up; bindfs -o allow_other up m",
-    "fuse2fs": "truncate -s 16M image; mke2fs -q -t ext4 image;"
-    " fuse2fs -o allow_other,fakeroot image m; chmod 777 m",
-}
-NEEDS = {"fuse-overlayfs": "fuse-overlayfs", "bindfs": "bindfs", "fuse2fs": "fuse2fs"}
-
-OnFuse = Callable[..., list[str]]
+OnFuse = Callable[[str], list[str]]
 
 
-@pytest.fixture(params=list(MOUNT))
+@pytest.fixture(params=FUSE)
 def on_fuse(request: pytest.FixtureRequest) -> OnFuse:
     """Runs a script there under fakeroot-sc; returns the lines that it says."""
-    kind = request.param
-    if not shutil.which(kind):
-        pytest.skip(f"{kind} is missing: install the Debian package {NEEDS[kind]}")
-    base = Path(tempfile.mkdtemp(prefix="fsc-fuse-"))
-    base.chmod(0o755)
-    request.addfinalizer(lambda: shutil.rmtree(base, ignore_errors=True))
-    prepare = f'set -e; cd {base}; mkdir m; {MOUNT[kind]}; cd m; exec "$@"'
-
-    def run(script: str, *options: str) -> list[str]:
-        user = str(unprivileged())
-        drop = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
-        command = (installed.FAKEROOT_SC, *options, "--", "bash", "-ec", script)
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", prepare, "sh", *drop, *command],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if "/dev/fuse" in done.stderr or "fuse: device not found" in done.stderr:
-            pytest.skip(f"no FUSE here: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
-
-    return run
+    return lambda script: run_on(request.param, script)
 
 
 REMOVALS = {

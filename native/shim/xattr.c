@@ -20,8 +20,10 @@ static bool needs_care(long returned, const char *name)
 {
 	if (returned >= 0) // "system.": an ACL, which a remembered mode shows in
 		return name[0] == 's' && name[1] == 'y' && session_has_records();
-	// "trusted." is hidden from the user; and of a prefix alone, it depends on the type.
-	return (returned == -ENODATA && name[0] == 't') || returned == -EINVAL;
+	// "trusted." is hidden from the user; of a prefix alone, it depends on the type; and of
+	// a name that no file system knows root is told so.
+	return (returned == -ENODATA && name[0] == 't') || returned == -EINVAL ||
+	       returned == -EACCES;
 }
 
 // path: NULL for a call by descriptor.
