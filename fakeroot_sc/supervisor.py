@@ -119,7 +119,7 @@ def _run(
     ended: "_core.Ended | None" = None,
     live: "_core.Live | None" = None,
 ) -> tuple[str, int]:
-    drawn = live.session_pass if live else draw_pass()
+    drawn = (live.session_pass if live is not None else 0) or draw_pass()
     environment, shim = _environment(), _shim() if plan.shim else None
     if shim:
         environment = preload.add(environment, shim)

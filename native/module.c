@@ -586,6 +586,10 @@ static bool parse_row(PyObject *row, struct inode_record *record_ret, PyObject *
 		record_ret->identity.btime_nsec = (uint32_t)(part < 0 ? part + 1000000000 : part);
 	}
 	if (is_given(rdev)) {
+		if ((type & RULES_TYPE_MASK) != S_IFCHR && (type & RULES_TYPE_MASK) != S_IFBLK) {
+			PyErr_SetString(PyExc_ValueError, "a device number and no device type");
+			return false;
+		}
 		unsigned long long number = PyLong_AsUnsignedLongLong(rdev);
 		record_ret->rdev = rules_rdev_encode(gnu_dev_major(number), gnu_dev_minor(number));
 	}

@@ -31,7 +31,7 @@ from commands import (
 )
 
 import fakeroot_sc
-from fakeroot_sc import State, StateError
+from fakeroot_sc import State, StateError, _core
 
 MAKE = """
 mkdir root; cd root
@@ -513,6 +513,65 @@ def test_a_file_that_cannot_be_written_to_is_refused(kept: Path) -> None:
         kept.chmod(0o700)
     assert "cannot be opened" in refusal("-p", "no/such/directory", cwd=kept)
     assert "is a directory" in refusal("-p", ".", cwd=kept)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shim", ["--no-shim", "-ps"])
+def test_a_state_on_a_read_only_file_system_is_read(tmp_path: Path, shim: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk])
+    if mounted.returncode:
+        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
+    try:
+        good("-p", "s", script="touch a b; chown 5 a; mknod n c 1 3", cwd=disk)
+        wait_until_unused(disk / "s-live")
+        assert bare(["mount", "-o", "remount,ro", disk]).returncode == 0
+        script = "stat -c '%u %F' a n; touch ../here; chown 7 ../here; stat -c %u ../here"
+        done = run(shim, "-p", "s", script=script, cwd=disk)
+        shown = "5 regular empty file\n0 character special file\n7\n"
+        assert (done.returncode, done.stdout) == (0, shown)
+        (line,) = done.stderr.splitlines()
+        assert "s: on a read-only file system: what changes is forgotten" in line
+        assert "Read-only file system" in refusal("-p", "new", cwd=disk)
+    finally:
+        bare(["umount", disk])
+
+
+def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    script = f"mkdir d; cd d; rmdir ../d; exec {FAKEROOT_SC} -p s -- echo ran"
+    done = bare(["sh", "-c", script], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (125, "")
+    said = "fakeroot-sc: s: the current directory does not exist any more\n"
+    assert done.stderr == said
+
+
+def test_what_is_lost_with_the_memory_is_not_said_to_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    done = run("-p", "below/s", script="touch f; chown 5 f; rm -r below", cwd=tmp_path)
+    assert done.returncode == 125
+    assert "s-live is gone, and with it what has changed" in done.stderr
+    assert "kept until then" not in done.stderr
+
+
+def test_a_run_that_joins_an_empty_state_leaves_others_their_pass(tmp_path: Path) -> None:
+    script = "echo up; read x; exec stat -c %u f"
+    (tmp_path / "f").touch()
+    with started(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout
+        assert read_line(first.stdout.fileno()) == "up"
+        live = _core.Live(os.fsencode(tmp_path / "s-live"), 0o600, 1)
+        before = live.session_pass
+        assert before != 1
+        good("-p", "s", script="true", cwd=tmp_path)
+        assert live.session_pass == before
+        live.leave()
+        assert first.communicate("go\n", PATIENCE)[0] == "0\n"
 
 
 def test_the_memory_is_as_open_to_others_as_the_file(kept: Path) -> None:

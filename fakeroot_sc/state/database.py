@@ -5,6 +5,7 @@ A run imports this where a file is new or has to be written to, never before.
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -291,6 +292,8 @@ class Database:
         for value, (what, fits) in zip(found, _SOUND, strict=True):
             if not fits(value):
                 raise self._damaged(f"{what} {value!r:.100}")
+        if found[7] is not None and not (stat.S_ISCHR(found[3]) or stat.S_ISBLK(found[3])):
+            raise self._damaged("a device number and no device type")
         for name, value in pairs:
             if not (_is_name(name) and (value is None or _is_value(value))):
                 raise self._damaged(f"an attribute {name!r:.100}")
