@@ -2,6 +2,7 @@
 #include "creation.h"
 
 #include "credentials.h"
+#include "landlock.h"
 #include "metadata.h"
 #include "permission.h"
 #include "scope.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #define DEFAULT_ACL "system.posix_acl_default"
@@ -153,27 +155,28 @@ void creation_forget(struct session *session, int fd)
 }
 
 // Whoever has opened a file may give it a name (Linux 6.10). Before, /proc does.
-static int name_file(int fd, const struct entry *entry)
+static int name_file(const struct request *request, int fd, const struct entry *entry)
 {
 	char name[32];
-	if (linkat(fd, "", entry->dirfd, entry->name, AT_EMPTY_PATH) == 0)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
+	long error = ACT_5(request, linkat, fd, "", entry->dirfd, entry->name, AT_EMPTY_PATH);
+	if (error != -ENOENT)
+		return (int)error;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, name, entry->dirfd, entry->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+	return (int)ACT_5(request, linkat, AT_FDCWD, name, entry->dirfd, entry->name,
+			  AT_SYMLINK_FOLLOW);
 }
 
-int creation_link_file(struct session *session, const struct entry *entry,
+int creation_link_file(const struct request *request, const struct entry *entry,
 		       const struct creation *creation)
 {
-	SCOPED_FD made = openat(entry->dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC,
-				creation->real_mode);
+	struct session *session = request->session;
+	SCOPED_FD made = (int)ACT_4(request, openat, entry->dirfd, ".",
+				    O_TMPFILE | O_WRONLY | O_CLOEXEC, creation->real_mode);
 	if (made < 0)
-		return -errno;
+		return made;
 	int error = remember(session, made, creation, true);
 	if (!error)
-		error = name_file(made, entry);
+		error = name_file(request, made, entry);
 	if (error)
 		creation_forget(session, made);
 	return error ? error : fd_release(&made);

@@ -41,7 +41,7 @@ void creation_forget(struct session *session, int fd);
 // Makes the regular file of a plan without a name, remembers it, and only then gives it
 // its name: nobody sees it as another's. Returns a descriptor (O_WRONLY), or -errno:
 // -EEXIST, and -EOPNOTSUPP or the like where the file system has no O_TMPFILE.
-int creation_link_file(struct session *session, const struct entry *entry,
+int creation_link_file(const struct request *request, const struct entry *entry,
 		       const struct creation *creation);
 
 // Remembers what has just been made under this name. Returns 0 or -errno.

@@ -441,7 +441,7 @@ static uint32_t position_by_tag(pid_t tid)
 static uint32_t position_of(struct session *session, pid_t tid)
 {
 	uint32_t position;
-	if (atomic_load(&session->page->left_root) == 0)
+	if (atomic_load(&session->page->left_root) == 0 && !atomic_load(&session->landlocked))
 		return 0;
 	return recall_differing(tid, &position) ? position : position_by_tag(tid);
 }
@@ -484,8 +484,10 @@ static int keep_all_others(const struct task *task, pid_t but)
 static int64_t position_for(struct session *session, const struct credentials *next)
 {
 	int64_t position = can_tag ? credential_store_position(&store, next) : -EAGAIN;
-	// The shim must know before the first process has left.
-	if (position > 0)
+	struct credentials unrestricted = *next;
+	unrestricted.landlock = 0;
+	// The shim must know before the first process has left. Who is restricted is root to it.
+	if (position > 0 && !credential_rules_same(&unrestricted, &root))
 		atomic_fetch_add(&session->page->left_root, 1);
 	return position;
 }

@@ -19,6 +19,7 @@ struct credentials {
 	uint32_t gid, egid, sgid, fsgid;
 	// Sets of capabilities, bit by number (<linux/capability.h>).
 	uint64_t permitted, effective, inheritable, bounding, ambient;
+	uint64_t landlock;   // the restrictions that it has put on itself, landlock.c; 0: none
 	uint32_t securebits; // <linux/securebits.h>, keep-caps among them
 	uint32_t group_count;
 	const uint32_t *groups; // supplementary, in rising order

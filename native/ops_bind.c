@@ -7,6 +7,7 @@
 // forbids to take the socket, the kernel binds it, and the file is root's.
 #include "answer.h"
 #include "creation.h"
+#include "landlock.h"
 #include "namespace.h"
 #include "scope.h"
 #include "target.h"
@@ -18,12 +19,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 #define STACK_BYTES 16384
-#define PIDFD_OF_THREAD O_EXCL // PIDFD_THREAD, Linux 6.9
 
 struct binding {
 	int socket; // the target's number for it, then ours
@@ -66,14 +65,6 @@ static bool read_address(struct request *request, struct binding *binding_ret)
 	return binding_ret->address.sun_family == AF_UNIX && *binding_ret->address.sun_path;
 }
 
-static int take_socket(const struct request *request, int number)
-{
-	SCOPED_FD process = (int)syscall(SYS_pidfd_open, request->tid, PIDFD_OF_THREAD);
-	if (process < 0)
-		process = (int)syscall(SYS_pidfd_open, request->tid, 0);
-	return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
-}
-
 static int bind_in_child(void *context)
 {
 	struct binding *binding = context;
@@ -88,8 +79,9 @@ static int bind_in_child(void *context)
 }
 
 // The child shares all but working directory and umask, and is not the reaper's to see.
-static int bind_as_target(struct binding *binding)
+static long bind_as_target(void *context)
 {
+	struct binding *binding = context;
 	unsigned char stack[STACK_BYTES] __attribute__((aligned(16)));
 	binding->error = EAGAIN;
 	pid_t child = clone(bind_in_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES,
@@ -115,14 +107,14 @@ static int bind_path(struct request *request, struct binding *binding)
 		return RESOLVE_LEAVE;
 	snprintf(name, sizeof(name), "/proc/%d/cwd", request->tid);
 	SCOPED_FD directory = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	SCOPED_FD socket = take_socket(request, binding->socket);
+	SCOPED_FD socket = target_take_descriptor(request->tid, binding->socket);
 	if (directory < 0 || socket < 0 || atomic_load(&request->session->page->views) ||
 	    namespace_is_foreign(request) || !notification_valid(request))
 		return RESOLVE_LEAVE;
 	binding->directory = directory;
 	binding->socket = socket;
 	binding->umask = creation_umask(request);
-	int error = bind_as_target(binding);
+	int error = (int)act_run(request, bind_as_target, binding);
 	return error ? error : creation_remember_entry(request->session, &entry, &creation);
 }
 

@@ -7,6 +7,7 @@
 #include "answer.h"
 #include "credentials.h"
 #include "creation.h"
+#include "landlock.h"
 #include "scope.h"
 #include "target.h"
 
@@ -15,6 +16,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void settle(struct outcome *outcome, int result)
@@ -42,8 +44,9 @@ static int make_directory(struct request *request, uint32_t mode)
 	error = creation_plan(request, entry.dirfd, mode, 0, &creation);
 	if (error)
 		return error;
-	if (mkdirat(entry.dirfd, entry.name, creation.real_mode) < 0)
-		return -errno;
+	error = (int)ACT_3(request, mkdirat, entry.dirfd, entry.name, creation.real_mode);
+	if (error)
+		return error;
 	return creation_remember_entry(request->session, &entry, &creation);
 }
 
@@ -75,8 +78,9 @@ static int make_symbolic_link(struct request *request)
 	error = creation_plan(request, entry.dirfd, S_IFLNK | 0777, 0, &creation);
 	if (error)
 		return error;
-	if (symlinkat(target, entry.dirfd, entry.name) < 0)
-		return -errno;
+	error = (int)ACT_3(request, symlinkat, target, entry.dirfd, entry.name);
+	if (error)
+		return error;
 	return creation_remember_entry(request->session, &entry, &creation);
 }
 
@@ -112,14 +116,15 @@ static int make_node(struct request *request, uint32_t mode, uint32_t rdev)
 	if (error)
 		return error;
 	if (device) {
-		SCOPED_FD made = creation_link_file(request->session, &entry, &creation);
+		SCOPED_FD made = creation_link_file(request, &entry, &creation);
 		if (made >= 0)
 			return 0;
 	}
 	// Also where there is no O_TMPFILE, or the name is not to be had: it knows the error.
 	uint32_t type = device ? S_IFREG : mode & S_IFMT;
-	if (mknodat(entry.dirfd, entry.name, type | creation.real_mode, 0) < 0)
-		return -errno;
+	error = (int)ACT_4(request, mknodat, entry.dirfd, entry.name, type | creation.real_mode, 0);
+	if (error)
+		return error;
 	return creation_remember_entry(request->session, &entry, &creation);
 }
 

@@ -7,6 +7,7 @@
 // supervisor acts in the target's place: only so does it see the outcome. If it
 // fails, so will the kernel, and with the right error; or it may do more.
 #include "change.h"
+#include "landlock.h"
 #include "metadata.h"
 #include "mounts.h"
 #include "scope.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 // The name without the slashes behind it, under which the entry itself is found.
 static void bare_name(const char *name, char bare_ret[static PATH_MAX])
@@ -100,7 +102,7 @@ void op_unlink(struct request *request, struct outcome *outcome)
 	if (resolve_entry(request, request->row->dirfd, request->row->path, &entry) != 0 ||
 	    !pin_known(session, &entry, &subject))
 		return;
-	if (unlinkat(entry.dirfd, entry.name, request_flags(request)) < 0)
+	if (ACT_3(request, unlinkat, entry.dirfd, entry.name, request_flags(request)) < 0)
 		return;
 	retire_if_gone(session, &subject);
 	outcome_result(outcome, 0);
@@ -124,7 +126,7 @@ void op_rename(struct request *request, struct outcome *outcome)
 	    is_same_file(&from, &replaced))
 		return;
 	unsigned flags = (unsigned)request_arg(request, row->flags);
-	if (renameat2(from.dirfd, from.name, to.dirfd, to.name, flags) < 0)
+	if (ACT_5(request, renameat2, from.dirfd, from.name, to.dirfd, to.name, flags) < 0)
 		return;
 	retire_if_gone(session, &replaced);
 	outcome_result(outcome, 0);

@@ -5,6 +5,7 @@
 // without either. What is remembered of a file without a name lasts once it has one.
 #include "answer.h"
 #include "credentials.h"
+#include "landlock.h"
 #include "metadata.h"
 #include "resolve.h"
 #include "scope.h"
@@ -44,7 +45,8 @@ static int link_subject(struct request *request, const struct subject *subject)
 		return error;
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", subject->fd);
-	return linkat(AT_FDCWD, name, entry.dirfd, entry.name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+	return (int)ACT_5(request, linkat, AT_FDCWD, name, entry.dirfd, entry.name,
+			  AT_SYMLINK_FOLLOW);
 }
 
 // Whether the kernel refuses the user what it would not refuse root.

@@ -5,6 +5,7 @@
 // A name that is there already is the kernel's.
 #include "answer.h"
 #include "creation.h"
+#include "landlock.h"
 #include "namespace.h"
 #include "scope.h"
 #include "target.h"
@@ -77,23 +78,24 @@ static bool creates(const struct opening *opening)
 }
 
 // Opens the file once more, as the call has it. Returns a descriptor or -errno.
-static int open_again(int file, const struct opening *opening)
+static int open_again(const struct request *request, int file,
+		      const struct opening *opening)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
-	int fd = open(name, ((int)opening->flags & ~DONE_FLAGS) | O_CLOEXEC | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	int flags = ((int)opening->flags & ~DONE_FLAGS) | O_CLOEXEC | O_NOCTTY;
+	return (int)ACT_3(request, openat, AT_FDCWD, name, flags);
 }
 
 // Gives the target the file; where that cannot be, there shall be none.
 static void hand_over(struct request *request, struct outcome *outcome, int file,
 		      const struct opening *opening, const struct entry *entry)
 {
-	SCOPED_FD fd = open_again(file, opening);
+	SCOPED_FD fd = open_again(request, file, opening);
 	int number = fd;
 	if (fd >= 0)
 		number = answer_install(request, fd, opening->flags & O_CLOEXEC);
-	if (number < 0 && unlinkat(entry->dirfd, entry->name, 0) == 0)
+	if (number < 0 && ACT_3(request, unlinkat, entry->dirfd, entry->name, 0) == 0)
 		creation_forget(request->session, file);
 	if (number < 0)
 		outcome_result(outcome, number);
@@ -165,9 +167,10 @@ static int make_temporary(struct request *request, struct outcome *outcome,
 	if (error || !creation.fields)
 		return error ? error : RESOLVE_LEAVE;
 	int flags = ((int)opening->flags & ~(O_CREAT | O_NOFOLLOW)) | O_CLOEXEC;
-	SCOPED_FD made = openat(directory.fd, ".", flags, creation.real_mode);
+	SCOPED_FD made =
+		(int)ACT_4(request, openat, directory.fd, ".", flags, creation.real_mode);
 	if (made < 0)
-		return -errno;
+		return made;
 	error = creation_remember(request->session, made, &creation);
 	if (error)
 		return error;
@@ -229,16 +232,16 @@ static int find_new_name(struct request *request, const struct opening *opening,
 	return error ? error : RESOLVE_LEAVE;
 }
 
-// Where the file system has no O_TMPFILE.
-static int create_plainly(struct session *session, const struct entry *entry,
-			  const struct creation *creation)
+// Where the file system has no O_TMPFILE, or the target may not have written to such a file.
+static int create_plainly(const struct request *request, const struct entry *entry,
+			  const struct creation *creation, const struct opening *opening)
 {
-	SCOPED_FD made = openat(entry->dirfd, entry->name,
-				O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
-				creation->real_mode);
+	int flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | ((int)opening->flags & O_ACCMODE);
+	SCOPED_FD made = (int)ACT_4(request, openat, entry->dirfd, entry->name, flags,
+				    creation->real_mode);
 	if (made < 0)
-		return -errno;
-	int error = creation_remember(session, made, creation);
+		return made;
+	int error = creation_remember(request->session, made, creation);
 	return error ? error : fd_release(&made);
 }
 
@@ -258,9 +261,10 @@ static int make_file(struct request *request, struct outcome *outcome,
 	int error = creation_plan(request, entry.dirfd, mode, 0, &creation);
 	if (error || !creation.fields)
 		return RESOLVE_LEAVE;
-	SCOPED_FD made = creation_link_file(request->session, &entry, &creation);
-	if (made == -EOPNOTSUPP || made == -EISDIR || made == -EINVAL || made == -ENOENT)
-		made = create_plainly(request->session, &entry, &creation);
+	SCOPED_FD made = creation_link_file(request, &entry, &creation);
+	if (made == -EOPNOTSUPP || made == -EISDIR || made == -EINVAL || made == -ENOENT ||
+	    made == -EACCES)
+		made = create_plainly(request, &entry, &creation, opening);
 	if (made == -EEXIST)
 		return opening->flags & O_EXCL ? -EEXIST : RESOLVE_LEAVE;
 	if (made < 0)

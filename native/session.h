@@ -74,6 +74,7 @@ struct session {
 	unsigned retired_next;
 
 	bool privileged;        // the supervisor has capabilities
+	atomic_bool landlocked; // some target has restricted itself, landlock.h
 	atomic_bool namespaces; // some target may be in another user namespace, namespace.h
 	bool kernel_has_x32;
 	bool null_path_is_empty; // Linux 6.11: AT_EMPTY_PATH takes a NULL path

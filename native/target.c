@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 // process_vm_readv(2) is refused by some container profiles (ENOSYS, EPERM)
@@ -20,6 +21,7 @@
 static atomic_bool vm_calls_refused;
 
 #define HEADS_MOST 64
+#define PIDFD_OF_THREAD O_EXCL // PIDFD_THREAD, Linux 6.9
 
 static ssize_t transfer_mem(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)
 {
@@ -117,4 +119,12 @@ ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096]
 		length += (size_t)done;
 	}
 	return -ENAMETOOLONG;
+}
+
+int target_take_descriptor(pid_t tid, int number)
+{
+	SCOPED_FD process = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
+	if (process < 0)
+		process = (int)syscall(SYS_pidfd_open, tid, 0);
+	return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
 }

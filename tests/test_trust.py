@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import bare, fake_output, python
+from commands import bare, compile_c, fake_output, python
+from installed import FAKEROOT_SC
+from test_faults import REFUSE, refusal
 
 OTHER_USER = 54321
 # Comes into a user namespace of its own, without a map.
@@ -242,3 +245,128 @@ def test_a_sandbox_is_not_left_by_the_links_of_processes_outside(tmp_path: Path)
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "jail", "recorded"]
     assert not os.listxattr(tmp_path / "file")
+
+
+RESTRICTED = f"""
+import ctypes, os, socket, stat, struct, subprocess, sys, threading
+{TRY}
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+ALL, LOOKING = 0x7fff, 0xd  # of files: LANDLOCK_ACCESS_FS_*; EXECUTE, READ_FILE, READ_DIR
+def restrict(*places):
+    handled = ctypes.create_string_buffer(struct.pack("Q", ALL))
+    rules = libc.syscall(444, handled, ctypes.c_long(8), 0)
+    if rules < 0:
+        print("closed")
+        os._exit(0)
+    for place, rights in places:
+        fd = os.open(place, os.O_PATH)
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, fd))
+        assert libc.syscall(445, rules, 1, rule, 0) == 0
+        os.close(fd)
+    assert libc.syscall(446, rules, 0) == 0
+    os.close(rules)
+def bind(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(path)
+def temporary(place):
+    os.close(os.open(place, os.O_TMPFILE | os.O_RDWR, 0o400))
+def name_open_file(path):
+    os.link("/proc/self/fd/9", path, follow_symlinks=True)
+def program(*arguments):
+    if subprocess.run(arguments, stderr=subprocess.DEVNULL).returncode:
+        raise PermissionError(13, "")
+def acts(who, place):
+    create = os.O_CREAT | os.O_EXCL
+    def one(name, call, *arguments):
+        attempt(f"{{who}} {{place}} {{name}}", call, *arguments)
+    one("write", os.open, f"{{place}}/{{who}}-write", create | os.O_WRONLY, 0o400)
+    one("read", os.open, f"{{place}}/{{who}}-read", create | os.O_RDONLY, 0)
+    one("node", os.mknod, f"{{place}}/{{who}}-node", 0o600)
+    one("pipe", os.mkfifo, f"{{place}}/{{who}}-pipe", 0o600)
+    one("directory", os.mkdir, f"{{place}}/{{who}}-directory", 0)
+    one("link", os.symlink, "target", f"{{place}}/{{who}}-link")
+    one("bind", bind, f"{{place}}/{{who}}-socket")
+    one("temporary", temporary, place)
+    one("name", name_open_file, f"{{place}}/{{who}}-name")
+    one("remove", os.unlink, f"{{place}}/recorded-{{who}}")
+    one("rename", os.rename, "in/mine", f"{{place}}/other-{{who}}")
+    if place == "in":
+        attempt("back", os.rename, f"{{place}}/other-{{who}}", "in/mine")
+    one("program", program, "mknod", f"{{place}}/{{who}}-program", "p")
+def everywhere(who, *places):
+    for place in places:
+        acts(who, place)
+    sys.stdout.flush()
+def child(who, *places):
+    pid = os.fork()
+    if pid == 0:
+        everywhere(who, *places)
+        os._exit(0)
+    os.waitpid(pid, 0)
+fd = os.open("in/mine", os.O_RDONLY)
+os.dup2(fd, 9)
+go, gone = threading.Event(), threading.Event()
+def other():
+    go.wait()
+    os.mknod("out/thread-node")
+    attempt("thread", os.open, "out/thread-new", os.O_CREAT | os.O_WRONLY, 0o400)
+    gone.set()
+threading.Thread(target=other, daemon=True).start()
+restrict(("/", LOOKING), ("in", ALL), ("/dev", 0x6))
+everywhere("self", "out", "in")
+child("child", "out", "in")
+go.set()
+gone.wait()
+restrict(("/", LOOKING), ("in/sub", ALL), ("/dev", 0x6))
+everywhere("deeper", "out", "in", "in/sub")
+child("grandchild", "out", "in", "in/sub")
+"""
+
+
+def _restricted_places(directory: Path) -> None:
+    (directory / "in" / "sub").mkdir(parents=True)
+    (directory / "out").mkdir()
+    (directory / "in" / "mine").touch()
+    for place in ("out", "in", "in/sub"):
+        for who in ("self", "child", "deeper", "grandchild"):
+            for name in ("recorded", "other"):
+                (directory / place / f"{name}-{who}").touch()
+
+
+def test_what_is_done_for_a_program_keeps_to_its_landlock_rules(tmp_path: Path) -> None:
+    for side in ("bare", "fake"):
+        _restricted_places(tmp_path / side)
+    expected = bare(python(RESTRICTED), cwd=tmp_path / "bare")
+    if expected.stdout == "closed\n":
+        pytest.skip("this kernel has no Landlock")
+    assert (expected.returncode, expected.stderr) == (0, "")
+    script = 'chown 5:6 out/rec* out/oth* in/rec* in/oth* in/sub/*; chmod 2755 out in in/sub; "$@"'
+    inside = ["sh", "-euc", script, "sh", *python(RESTRICTED)]
+    shown = fake_output(inside, cwd=tmp_path / "fake")
+    assert shown.splitlines() == expected.stdout.splitlines()
+    names = [
+        sorted(str(path.relative_to(tmp_path / side)) for path in (tmp_path / side).rglob("*"))
+        for side in ("bare", "fake")
+    ]
+    assert names[0] == names[1]
+
+
+PIDFD_GETFD = 438
+
+
+def test_where_the_rules_cannot_be_had_nothing_is_done_for_who_has_some(tmp_path: Path) -> None:
+    """Docker's default profile refuses pidfd_getfd(2)."""
+    _restricted_places(tmp_path)
+    refuse = compile_c(tmp_path, "refuse", REFUSE)
+    run = [refuse, refusal(PIDFD_GETFD, errno.EPERM), "--", FAKEROOT_SC, "--", "sh", "-euc"]
+    done = bare([*run, 'chown 5 out/r*; "$@"', "sh", *python(RESTRICTED)], cwd=tmp_path)
+    if done.stdout == "closed\n":
+        pytest.skip("this kernel has no Landlock")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = done.stdout.splitlines()
+    outside = [line.split() for line in shown if " out " in line]
+    assert {line[-1] for line in outside} == {"EACCES", "EXDEV"}
+    assert "self in node EACCES" in shown
+    assert "self in remove done" in shown
+    assert "self in temporary EACCES" in shown

@@ -125,8 +125,8 @@ UNTRAPPED: tuple[Group, ...] = (
     Group(
         Kind.REAL,
         "restricts by the kernel's own view, below what is remembered",
-        """landlock_create_ruleset landlock_add_rule landlock_restrict_self lsm_get_self_attr
-        lsm_set_self_attr lsm_list_modules""",
+        """landlock_create_ruleset landlock_add_rule lsm_get_self_attr lsm_set_self_attr
+        lsm_list_modules""",
     ),
     Group(
         Kind.REAL,

@@ -71,3 +71,12 @@ def rows() -> Iterator[Syscall]:
         i386=310,
         reason="goes to the kernel; whoever is in another user namespace has no rights by ours",
     )
+    yield Syscall(
+        name="landlock_restrict_self",
+        family="sandboxes",
+        operation="landlock",
+        arguments=("fd", "landlock_flags"),
+        x86_64=446,
+        i386=446,
+        reason="goes to the kernel; what is done in the thread's place keeps to the same rules",
+    )
