@@ -22,8 +22,8 @@ static const struct {
 	[DEV] = {"dev=", 16, UINT64_MAX},
 	[INO] = {",ino=", 10, UINT64_MAX},
 	[MODE] = {",mode=", 8, 0177777},
-	[UID] = {",uid=", 10, UINT32_MAX},
-	[GID] = {",gid=", 10, UINT32_MAX},
+	[UID] = {",uid=", 10, UINT32_MAX - 1}, // the last one means "none" (chown(2))
+	[GID] = {",gid=", 10, UINT32_MAX - 1},
 	[NLINK] = {",nlink=", 10, UINT64_MAX},
 	[RDEV] = {",rdev=", 10, UINT64_MAX},
 };

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import tempfile
@@ -145,6 +146,25 @@ def test_what_cannot_be_understood_is_named_with_its_line(
     with pytest.raises(StateError, match=line) as caught:
         list(form.read(io.BytesIO(text), "FILE"))
     assert "FILE" in str(caught.value)
+
+
+def test_a_file_of_another_format_is_told_as_what_it_looks_like(made: Path) -> None:
+    for name in ("mtree", "tar", "cpio", "json", "fakeroot"):
+        state("export", "s", "root", "--format", name, "-o", name, cwd=made)
+    for name in ("mtree", "tar", "cpio", "json", "fakeroot"):
+        for other in ("json", "fakeroot", "cpio", "tar", "makedevs"):
+            done = bare([STATE, "import", "new", "root", name, "--format", other], cwd=made)
+            if name != other:
+                assert done.returncode == 2
+                assert done.stderr.startswith(f"fakeroot-sc-state: {name}: ")
+                assert done.stderr.endswith(f"; it looks like --format {name}\n")
+                assert done.stderr.count("\n") == 1
+
+
+def test_a_user_by_name_is_told_what_to_write() -> None:
+    form = formats.find("mtree").load()
+    with pytest.raises(StateError, match=r"FILE: line 2: uname: only root .* number of 'daemon'"):
+        list(form.read(io.BytesIO(b"#mtree\n./a type=file uname=daemon\n"), "FILE"))
 
 
 def test_an_unknown_format_is_told_with_those_there_are() -> None:
@@ -374,6 +394,87 @@ def test_pseudo_s_database_is_read(tmp_path: Path) -> None:
         "b 0:0 4711 regular empty file",
         "n 0:0 644 character special file",
     ]
+
+
+def pseudo_tree(place: Path) -> dict[str, str]:
+    """A tree that pseudo has changed, whose server is still there; its environment."""
+    (place / "root").mkdir()
+    environment = {
+        **os.environ,
+        "PSEUDO_LOCALSTATEDIR": str(place / "db"),
+        "PSEUDO_PREFIX": "/usr",
+    }
+    script = "cd root; touch a; chown 5:6 a"
+    command = ["timeout", "-s", "KILL", "30", "pseudo", "sh", "-ec", script]
+    done = bare(command, cwd=place, env=environment)
+    if done.returncode or not (place / "db/files.db").exists():
+        pytest.skip(f"pseudo does not run here: {done.stderr}")
+    return environment
+
+
+def test_a_pseudo_server_that_still_has_it_all_in_memory_is_told(tmp_path: Path) -> None:
+    need("pseudo", "pseudo")
+    environment = pseudo_tree(tmp_path)
+    command = [STATE, "import", "s", "root", "db/files.db", "--format", "pseudo"]
+    try:
+        done = bare(command, cwd=tmp_path)
+        if done.returncode == 0:  # its server has written by then
+            assert done.stdout.startswith("2 files found, 1 records")
+        else:
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr.startswith(
+                "fakeroot-sc-state: db/files.db: a pseudo server is using"
+            )
+            assert done.stderr.count("\n") == 1
+            assert not (tmp_path / "s").exists()
+    finally:
+        bare(["timeout", "30", "pseudo", "-S"], cwd=tmp_path, env=environment)
+    assert "1 records" in state(
+        "import", "s", "root", "db/files.db", "--format", "pseudo", cwd=tmp_path
+    )
+    assert fake("stat -c %u:%g root/a", tmp_path) == "5:6\n"
+
+
+@pytest.mark.parametrize("log", ["wal", "journal"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_a_killed_pseudo_server_left_is_read(log: str, writable: bool, tmp_path: Path) -> None:
+    """Where the log cannot be put into the file, too."""
+    (tmp_path / "root").mkdir()
+    name = os.fsencode(tmp_path / "root") + b"/\xff"
+    os.close(os.open(name, os.O_CREAT))
+    seen = os.stat(name)  # noqa: PTH116 - bytes
+    (tmp_path / "live").mkdir()
+    database = sqlite3.connect(tmp_path / "live/files.db")
+    database.execute(f"PRAGMA journal_mode = {'WAL' if log == 'wal' else 'DELETE'}")
+    database.execute("PRAGMA cache_size = 1")
+    database.execute(
+        "CREATE TABLE files (id INTEGER PRIMARY KEY, path VARCHAR, dev INTEGER, ino INTEGER,"
+        " uid INTEGER, gid INTEGER, mode INTEGER, rdev INTEGER, deleting INTEGER)"
+    )
+    row = "INSERT INTO files VALUES (NULL, CAST(? AS TEXT), ?, ?, ?, 6, ?, 0, 0)"
+    database.execute(row, (name, seen.st_dev, seen.st_ino, 5, seen.st_mode))
+    database.commit()
+    # Not committed, and yet in the file: it is to be undone.
+    database.execute("UPDATE files SET uid = 99")
+    for number in range(2000 if log == "journal" else 0):
+        database.execute(row, (b"/none" * 20, 1, number, 7, seen.st_mode))
+    place = tmp_path / "left"
+    place.mkdir()
+    for each in (tmp_path / "live").iterdir():
+        if not each.name.endswith("-shm"):
+            shutil.copy(each, place / each.name)
+    database.close()
+    assert (place / f"files.db-{log}").exists()
+    if not writable:
+        (place / "files.db").chmod(0o400)
+        place.chmod(0o500)
+    try:
+        said = state("import", "s", "root", place / "files.db", "--format", "pseudo", cwd=tmp_path)
+    finally:
+        place.chmod(0o700)
+    assert said == "1 files found, 1 records\n"
+    with State.open(tmp_path / "s") as kept:
+        assert [(one.uid, one.gid, os.fsencode(one.path or "")) for one in kept] == [(5, 6, name)]
 
 
 # ---- archives ----

@@ -43,11 +43,22 @@ def bring_in(options: Namespace, output: Output) -> int:
         raise StateError("format pseudo: name the files.db")
     module = form.load()
     with _read(options.input) as (file, name):
-        told = list(output.progress(module.read(file, name), "reading"))
+        try:
+            told = list(output.progress(module.read(file, name), "reading"))
+        except StateError as error:
+            other = formats.guess(options.input)
+            if other in (None, form.name):
+                raise
+            raise StateError(f"{error}; it looks like --format {other}") from error
+    if not os.path.isdir(options.root):
+        raise StateError(f"{options.root}: no such directory")
     with State.open(options.file) as state, state.transaction():
-        if form.by_inode:
-            return _by_number(told, state, options, output)
-        return _by_path(told, state, options, output)
+        try:
+            if form.by_inode:
+                return _by_number(told, state, options, output)
+            return _by_path(told, state, options, output)
+        except ValueError as error:  # what no file can show
+            raise StateError(f"{name}: {error}") from error
 
 
 def _by_path(told: list[Listed], state: State, options: Namespace, output: Output) -> int:

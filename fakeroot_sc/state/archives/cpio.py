@@ -6,13 +6,14 @@ The form has no attributes, and no holes.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from fakeroot_sc.state.archives.content import pieces
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.formats.listed import Listed
+from fakeroot_sc.state.formats.listed import ID_LAST, MAJOR_LAST, MINOR_LAST, Listed, Place
 from fakeroot_sc.state.tree import Entry
 
 MAGIC = b"070701"
@@ -140,16 +141,18 @@ def read(file: BinaryIO, name: str) -> Iterator[Listed]:
         return data
 
     while True:
+        place = Place(name, at, "byte")
         head = take(110)
         if head[:6] not in (MAGIC, b"070702"):
-            raise StateError(f"{name}: byte {at - 110}: not a cpio archive of the newc form")
-        try:
-            numbers = [int(head[6 + 8 * i : 14 + 8 * i], 16) for i in range(13)]
-        except ValueError:
-            raise StateError(f"{name}: byte {at - 110}: damaged: not a number") from None
+            raise place.error("not a cpio archive of the newc form: cpio -H newc makes one")
+        if not re.fullmatch(rb"[0-9a-fA-F]{104}", head[6:]):
+            raise place.error("damaged: not a number")
+        numbers = [int(head[6 + 8 * i : 14 + 8 * i], 16) for i in range(13)]
         number, mode, uid, gid, links, _, size, major, minor, rmajor, rminor, length, _ = numbers
         if not 0 < length <= 65536:
-            raise StateError(f"{name}: byte {at - 110}: damaged: a name of {length} bytes")
+            raise place.error(f"damaged: a name of {length} bytes")
+        if max(uid, gid) > ID_LAST:
+            raise place.error(f"damaged: an owner is not from 0 to {ID_LAST}")
         path = take(length)[:-1]
         take(-at % 4)
         if path == TRAILER:
@@ -159,11 +162,10 @@ def read(file: BinaryIO, name: str) -> Iterator[Listed]:
         take(size % 65536)
         take(-at % 4)
         kind = stat.S_IFMT(mode) if stat.S_IFMT(mode) in (stat.S_IFBLK, stat.S_IFCHR) else None
-        parts = [part for part in os.fsdecode(path).split("/") if part not in ("", ".")]
-        if ".." in parts:
-            raise StateError(f"{name}: {os.fsdecode(path)}: leads upwards")
+        if kind is not None and (rmajor > MAJOR_LAST or rminor > MINOR_LAST):
+            raise place.error(f"damaged: no device has the number {rmajor}:{rminor}")
         yield Listed(
-            "/".join(parts),
+            place.path(path),
             uid,
             gid,
             None if stat.S_ISLNK(mode) else stat.S_IMODE(mode),

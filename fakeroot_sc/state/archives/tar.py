@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import tarfile
 
-    from fakeroot_sc.state.formats.listed import Listed
+    from fakeroot_sc.state.formats.listed import Listed, Place
 
 _BLOCK, _RECORD = 512, 10240  # archives end at a multiple of a record, as GNU tar's do
 _LAST_7, _LAST_11 = 8**7 - 1, 8**11 - 1
@@ -248,47 +248,51 @@ def write(entries: Iterable[Entry], out: BinaryIO, *, epoch: int | None = None) 
 def read(file: BinaryIO, name: str) -> Iterator[Listed]:
     """What an archive says of each file.  Raises StateError."""
     import tarfile
+    import zlib
+
+    from fakeroot_sc.state.formats.listed import Place
 
     try:
         with tarfile.open(fileobj=file, mode="r|*") as archive:
-            for member in archive:
-                yield _listed(member)
-    except (tarfile.TarError, OSError, EOFError) as error:
+            for number, member in enumerate(archive, 1):
+                yield _listed(member, Place(name, number, "file"))
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
         raise StateError(f"{name}: not a tar archive, or a damaged one: {error}") from error
 
 
-def _listed(member: tarfile.TarInfo) -> Listed:
+def _listed(member: tarfile.TarInfo, place: Place) -> Listed:
     import tarfile
 
-    from fakeroot_sc.state.formats.listed import Listed
+    from fakeroot_sc.state.formats.listed import ID_LAST, MAJOR_LAST, MINOR_LAST, Listed
 
-    kind = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}.get(member.type)
-    path = _plain(member.name)
+    path = place.path(os.fsencode(member.name))
     if member.islnk():
-        return Listed(path, group=_plain(member.linkname))
-    xattrs: dict[str, bytes | None] = {
-        _xattr_name(key): value.encode("utf-8", "surrogateescape")
-        for key, value in member.pax_headers.items()
-        if key.startswith("SCHILY.xattr.")
-    }
+        return Listed(path, group=place.path(os.fsencode(member.linkname)))
+    kind = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}.get(member.type)
+    rdev = 0
+    if kind is not None:
+        if not (0 <= member.devmajor <= MAJOR_LAST and 0 <= member.devminor <= MINOR_LAST):
+            raise place.error(f"{path}: no device of Linux: {member.devmajor}:{member.devminor}")
+        rdev = os.makedev(member.devmajor, member.devminor)
+    for owner in (member.uid, member.gid):
+        if not 0 <= owner <= ID_LAST:
+            raise place.error(f"{path}: an owner is not from 0 to {ID_LAST}: {owner}")
     return Listed(
         path,
         member.uid,
         member.gid,
         None if member.issym() else member.mode & 0o7777,
         kind,
-        os.makedev(member.devmajor, member.devminor) if kind is not None else 0,
-        xattrs,
+        rdev,
+        dict(
+            place.xattr(_xattr_name(key), value.encode("utf-8", "surrogateescape"))
+            for key, value in member.pax_headers.items()
+            if key.startswith("SCHILY.xattr.")
+        ),
         group=path,
     )
 
 
-def _xattr_name(key: str) -> str:
-    return key.removeprefix("SCHILY.xattr.").replace("%3D", "=").replace("%25", "%")
-
-
-def _plain(name: str) -> str:
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise StateError(f"{name}: leads upwards")
-    return "/".join(parts)
+def _xattr_name(key: str) -> bytes:
+    name = key.removeprefix("SCHILY.xattr.").replace("%3D", "=").replace("%25", "%")
+    return name.encode("utf-8", "surrogateescape")

@@ -60,3 +60,31 @@ def find(name: str) -> Format:
     if found is None:
         raise StateError(f"format {name}: not one of {', '.join(FORMATS)}")
     return found
+
+
+_MARKS = (
+    (0, b"#mtree", "mtree"),
+    (0, b"SQLite format 3\0", "pseudo"),
+    (0, b"070701", "cpio"),
+    (0, b"070702", "cpio"),
+    (257, b"ustar", "tar"),
+    (0, b'{"format": "fakeroot-sc"', "json"),
+    (0, b"# name type mode uid gid", "makedevs"),
+    (0, b"# options: -root-mode", "squashfs-pseudo"),
+    (0, b"dev=", "fakeroot"),
+)
+
+
+def guess(path: str | None) -> str | None:
+    """The format that a file begins like; None for one that says nothing of itself."""
+    if path is None or path == "-":
+        return None
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512)
+    except OSError:
+        return None
+    for at, mark, name in _MARKS:
+        if start[at : at + len(mark)] == mark:
+            return name
+    return None

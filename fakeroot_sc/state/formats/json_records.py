@@ -138,10 +138,10 @@ def _listed(told: Any, place: Place) -> Listed:
         mode=None if mode is None else place.mode(mode.encode(errors="replace")),
         kind=kind,
         rdev=0 if kind is None else _device(told.get("device"), place),
-        xattrs={
-            os.fsdecode(_bytes(key, "xattrs", place)): _bytes(value, "xattrs", place)
+        xattrs=dict(
+            place.xattr(_bytes(key, "xattrs", place), _bytes(value, "xattrs", place))
             for key, value in pairs
-        },
+        ),
     )
 
 

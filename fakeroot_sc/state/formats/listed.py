@@ -93,7 +93,10 @@ class Place:
         if text == b"root":
             return 0
         if not text[:1].isdigit():
-            raise self.error(f"{what}: only numbers and root are understood, not {shown(text)}")
+            raise self.error(
+                f"{what}: only root is known by name: put the number of {shown(text)} there, as "
+                "the tree's own /etc/passwd and /etc/group have it"
+            )
         return self.integer(text, what, ID_LAST)
 
     def device(self, major: bytes, minor: bytes) -> int:
@@ -101,6 +104,14 @@ class Place:
         return os.makedev(
             self.integer(major, "major", MAJOR_LAST), self.integer(minor, "minor", MINOR_LAST)
         )
+
+    def xattr(self, name: bytes, value: bytes) -> tuple[str, bytes]:
+        """Name and value of an attribute that a file can have (xattr(7)).  Raises StateError."""
+        if not 0 < len(name) <= 255 or b"\0" in name or name[:1] == b"\1":
+            raise self.error(f"attribute: not a name from 1 to 255 bytes: {shown(name)}")
+        if len(value) > 65536:
+            raise self.error(f"attribute {shown(name)}: longer than 65536 bytes")
+        return os.fsdecode(name), value
 
     def path(self, text: bytes) -> str:
         """A file's place below the root, however it is written.  Raises StateError."""
@@ -141,7 +152,7 @@ def read_xattr_comment(line: bytes, place: Place) -> tuple[str, bytes]:
     if not name or not equals:
         raise place.error("attribute: not NAME=BASE64")
     plain = re.sub(rb"\\([0-3][0-7]{2})", lambda found: b"%c" % int(found[1], 8), name)
-    return os.fsdecode(plain), decoded_base64(value, place)
+    return place.xattr(plain, decoded_base64(value, place))
 
 
 def decoded_base64(text: str | bytes, place: Place) -> bytes:

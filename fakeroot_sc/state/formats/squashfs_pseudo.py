@@ -86,7 +86,7 @@ def read(file: BinaryIO, name: str) -> Iterator[Listed]:
 
 
 def _words(line: bytes, place: Place) -> list[bytes]:
-    found = re.match(rb'\s*("(?:\\.|[^"])*"|(?:\\.|[^\s\\])+)\s+(.*)', line, re.DOTALL)
+    found = re.match(rb'\s*("(?:\\.|[^"])*"|(?:\\.|[^\s\\])+)\s+(\S.*)', line, re.DOTALL)
     if found is None:
         raise place.error("no file name and type")
     path = found[1].strip(b'"') if found[1].startswith(b'"') else found[1]

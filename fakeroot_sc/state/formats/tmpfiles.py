@@ -155,5 +155,6 @@ def _attributes(text: bytes, place: Place) -> dict[str, bytes | None]:
         name, equals, value = word.partition(b"=")
         if not equals:
             raise place.error(f"attribute: not NAME=VALUE: {shown(word)}")
-        found[os.fsdecode(name)] = value.replace(b"%%", b"%")
+        plain, found_value = place.xattr(name, value.replace(b"%%", b"%"))
+        found[plain] = found_value
     return found
