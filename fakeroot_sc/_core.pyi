@@ -185,3 +185,7 @@ def dump() -> tuple[bytes, int]:
 def look(dirfd: int, path: bytes, /) -> _Look:
     """statx(2) of the file itself: dev, ino, birth time in nanoseconds or None, mode, uid, gid,
     nlink, size, time of modification in nanoseconds, rdev.  Raises OSError."""
+
+def contents(path: bytes, /) -> int | None:
+    """A checksum of what is in a regular file (native/file_capability.h); None where that cannot
+    be read."""

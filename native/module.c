@@ -1107,6 +1107,21 @@ static PyObject *core_look(PyObject *module, PyObject *args)
 							   seen.stx_rdev_minor));
 }
 
+static PyObject *core_contents(PyObject *module, PyObject *path)
+{
+	(void)module;
+	const char *name = PyBytes_AsString(path);
+	uint64_t contents = 0;
+	bool known;
+	if (!name)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	SCOPED_FD fd = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	known = fd >= 0 && file_contents(fd, &contents);
+	Py_END_ALLOW_THREADS
+	return number_if(known, contents);
+}
+
 // ---- InodeTable: the table alone, in plain memory ----
 
 struct table_object {
@@ -1271,6 +1286,7 @@ static PyMethodDef functions[] = {
 	{"in_session", core_in_session, METH_NOARGS, NULL},
 	{"dump", core_dump, METH_NOARGS, NULL},
 	{"look", core_look, METH_VARARGS, NULL},
+	{"contents", core_contents, METH_O, NULL},
 	{0},
 };
 

@@ -103,7 +103,8 @@ static int set_marked(struct session *session, struct subject *subject,
 	SCOPED_LOCK held = metadata_lock(session, &subject->real);
 	resolve_attributes(subject->fd, &subject->real);
 	metadata_edit(session, &subject->real, &record);
-	bool holds = file_capability_holds(session, record.xattrs, &subject->real);
+	bool holds = file_capability_holds(session, record.xattrs, &subject->real,
+					   subject->fd);
 	if (utimensat(AT_FDCWD, name, times, 0) < 0)
 		return -errno;
 	if (!holds || resolve_attributes(subject->fd, &subject->real) != 0)

@@ -37,7 +37,7 @@ static enum xattr_known recall(struct session *session, const struct xattr_file 
 	uint32_t xattrs = file->record.xattrs;
 	if (strcmp(name, XATTR_CAPABILITY) == 0 && xattrs != 0 &&
 	    xattr_store_get(session, xattrs, name, NULL, NULL) == XATTR_VALUE &&
-	    !file_capability_holds(session, xattrs, &file->subject.real))
+	    !file_capability_holds(session, xattrs, &file->subject.real, file->subject.fd))
 		return XATTR_REMOVED;
 	return xattr_store_get(session, xattrs, name, value, size);
 }

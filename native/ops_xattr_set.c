@@ -51,7 +51,8 @@ static bool has_value(struct session *session, const struct xattr_file *file, co
 	switch (xattr_store_get(session, file->record.xattrs, name, NULL, NULL)) {
 	case XATTR_VALUE:
 		return strcmp(name, XATTR_CAPABILITY) != 0 ||
-		       file_capability_holds(session, file->record.xattrs, &file->subject.real);
+		       file_capability_holds(session, file->record.xattrs, &file->subject.real,
+					     file->subject.fd);
 	case XATTR_REMOVED:
 		return false;
 	default:
@@ -73,21 +74,36 @@ static bool is_root_s_acl(int error)
 	return is_root_s(error) || error == EINVAL;
 }
 
+static bool is_modified_as(const struct statx *one, const struct statx *other)
+{
+	return one->stx_mtime.tv_sec == other->stx_mtime.tv_sec &&
+	       one->stx_mtime.tv_nsec == other->stx_mtime.tv_nsec;
+}
+
 // Keeps a value in the record; the caller has done, or left alone, what is real.
 static int remember(struct session *session, struct xattr_file *file,
 		    const struct xattr_call *call, const struct value *value)
 {
+	uint64_t contents;
+	bool is_capability = strcmp(call->name, XATTR_CAPABILITY) == 0;
+	struct statx before = file->subject.real;
+	bool has_contents = is_capability && file->subject.fd >= 0 &&
+			    resolve_attributes(file->subject.fd, &before) == 0 &&
+			    file_contents(file->subject.fd, &contents);
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
 	xattr_file_edit(session, file);
+	// Of what has been written meanwhile it is not known.
+	has_contents = has_contents && is_modified_as(&before, &file->subject.real);
 	bool there = call->flags && has_value(session, file, call->name);
 	if (call->flags & XATTR_CREATE && there)
 		return -EEXIST;
 	if (call->flags & XATTR_REPLACE && !there)
 		return -ENODATA;
 	uint32_t *xattrs = &file->record.xattrs;
-	int error = strcmp(call->name, XATTR_CAPABILITY) == 0
+	int error = is_capability
 			    ? file_capability_put(session, xattrs, &file->subject.real,
-						  value->bytes, value->size)
+						  has_contents ? &contents : NULL, value->bytes,
+						  value->size)
 			    : xattr_store_put(session, xattrs, call->name, value->bytes,
 					      value->size);
 	return error ? error : store_record(session, file);
@@ -197,7 +213,9 @@ static bool takes_acl(const struct xattr_file *file, const char *name)
 static enum xattr_aim aim_of(const struct xattr_call *call)
 {
 	bool remembered = call->kind == XATTR_KIND_TRUSTED || call->kind == XATTR_KIND_SECURITY;
-	return remembered && call->flags == 0 ? XATTR_TO_REMEMBER : XATTR_TO_CHANGE;
+	// The contents of a file with capabilities are looked at.
+	remembered = remembered && call->flags == 0 && strcmp(call->name, XATTR_CAPABILITY) != 0;
+	return remembered ? XATTR_TO_REMEMBER : XATTR_TO_CHANGE;
 }
 
 static int set(struct request *request, const struct xattr_call *call)

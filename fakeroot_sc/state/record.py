@@ -30,8 +30,9 @@ class InodeRecord:
     ``mode``: the 07777 bits; ``kind``: the S_IFMT bits, of remembered devices, then with
     ``rdev`` as st_rdev; ``xattrs``: remembered extended attributes by name, None for one that
     is remembered to be missing; ``path``: where the file was last seen, a hint; ``links``:
-    further names that it had there; ``written``: the time of modification (nanoseconds) and
-    the size that it had with its capabilities, which a write takes away, if that is known.
+    further names that it had there; ``written``: the time of modification (nanoseconds), the
+    size, and a checksum of the contents or None, that it had with its capabilities, which a
+    write takes away, if that is known.
     """
 
     identity: FileIdentity
@@ -43,7 +44,7 @@ class InodeRecord:
     xattrs: Mapping[str, bytes | None] = attrs.field(factory=dict)
     path: str | None = None
     links: tuple[str, ...] = ()
-    written: tuple[int, int] | None = attrs.field(default=None, eq=False, repr=False)
+    written: tuple[int, int, int | None] | None = attrs.field(default=None, eq=False, repr=False)
 
     def shows_nothing(self) -> bool:
         """Whether the file shows what it really is, owned by root."""

@@ -13,6 +13,7 @@ from fakeroot_sc.state.record import InodeRecord
 
 # What a machine's own policy sets on every file is no part of a tree.
 _NOT_SHOWN = ("security.selinux", "security.ima", "security.evm")
+_CAPABILITY = "security.capability"
 
 
 def is_of(record: InodeRecord, seen: Look) -> bool:
@@ -76,12 +77,27 @@ def _fail(file: bytes | int, what: str, failed: Callable[[str], None] | None) ->
     failed(what)
 
 
-def xattrs(record: InodeRecord | None, real: dict[str, bytes], seen: Look) -> dict[str, bytes]:
-    """The real attributes under those remembered, of which None takes one away."""
+def xattrs(
+    record: InodeRecord | None,
+    real: dict[str, bytes],
+    seen: Look,
+    contents: Callable[[], int | None] = lambda: None,
+) -> dict[str, bytes]:
+    """The real attributes under those remembered, of which None takes one away; ``contents``:
+    a checksum of the file's, where that is asked for."""
     if record is None or not record.xattrs:
         return real
     laid = {**real, **record.xattrs}
-    now = (seen.mtime, seen.size)
-    if stat.S_ISREG(seen.mode) and record.written is not None and record.written != now:
-        laid.pop("security.capability", None)
+    if laid.get(_CAPABILITY) is not None and not _is_unwritten(record, seen, contents):
+        del laid[_CAPABILITY]
     return {name: value for name, value in laid.items() if value is not None}
+
+
+def _is_unwritten(record: InodeRecord, seen: Look, contents: Callable[[], int | None]) -> bool:
+    """Whether the file is as it was given capabilities: file_capability_holds()."""
+    if record.written is None or not stat.S_ISREG(seen.mode):
+        return True
+    mtime, size, known = record.written
+    return seen.size == size and (
+        seen.mtime == mtime or (known is not None and contents() == known)
+    )

@@ -25,7 +25,10 @@ from fakeroot_sc.state.sync import Sync
 CAPABILITY = "security.capability"
 _MARK = b"\1written"
 """When a file was written to last, beside its capabilities, which a write takes away
-(native/file_capability.c): the time of modification and the size; empty: not known."""
+(native/file_capability.c): the time of modification, the size and, since version 2, a checksum
+of the contents; empty: not known."""
+_MARKED = struct.Struct("=qQIIQ")
+_MARKED_LEAST = 24
 
 
 def _signed(number: int) -> int:
@@ -36,12 +39,13 @@ def _key(identity: FileIdentity) -> tuple[int, int]:
     return _signed(identity.dev), _signed(identity.ino)
 
 
-def mark(seen: Look | None) -> bytes:
-    """What is kept beside the capabilities of a file that looks so."""
+def mark(seen: Look | None, path: str | bytes | None) -> bytes:
+    """What is kept beside the capabilities of a file that looks so, at a path."""
     if seen is None:
         return b""
     seconds, nanoseconds = divmod(seen.mtime, 10**9)
-    return struct.pack("=qQII", seconds, seen.size, nanoseconds, 0)
+    contents = None if path is None else _core.contents(os.fsencode(path))
+    return _MARKED.pack(seconds, seen.size, nanoseconds, contents is not None, contents or 0)
 
 
 @attrs.frozen
@@ -53,11 +57,12 @@ class Change:
     program: str | None
 
 
-def _written(raw: bytes | None) -> tuple[int, int] | None:
-    if not raw or len(raw) != 24:
+def _written(raw: bytes | None) -> tuple[int, int, int | None] | None:
+    if raw is None or len(raw) not in (_MARKED_LEAST, _MARKED.size):
         return None
-    seconds, size, nanoseconds, _ = struct.unpack("=qQII", raw)
-    return seconds * 10**9 + nanoseconds, size
+    seconds, size, nanoseconds, known, contents = _MARKED.unpack(raw.ljust(_MARKED.size, b"\0"))
+    known = known and len(raw) == _MARKED.size
+    return seconds * 10**9 + nanoseconds, size, contents if known else None
 
 
 def _text(raw: bytes | None) -> str | None:
@@ -345,7 +350,7 @@ class State:
             same = before.get(CAPABILITY.encode()) == record.xattrs[CAPABILITY]
             written = before.get(_MARK) if same else None
             if written is None:
-                written = mark(seen)
+                written = mark(seen, record.path)
         program = None if change.program is None else os.fsencode(change.program)
         return (*_row(record, kind, written), paths[0], change.time, program, paths[1])
 

@@ -115,8 +115,11 @@ class Entry:
         """The same by a descriptor of the content, which takes half the time."""
         if self._xattrs is None:
             assert self.walk is not None
-            real = self.walk.real_xattrs(self, fd)
-            self._xattrs = shown.xattrs(self.record, real, self.seen)
+            walk = self.walk
+            real = walk.real_xattrs(self, fd)
+            self._xattrs = shown.xattrs(
+                self.record, real, self.seen, lambda: _core.contents(walk.place(self))
+            )
         return self._xattrs
 
     def unread(self, what: str) -> None:
@@ -278,8 +281,13 @@ class Walk:
         assert entry is self._at
         if fd is not None:
             return shown.real_xattrs(fd, entry.unread)
+        return shown.real_xattrs(self.place(entry), entry.unread)
+
+    def place(self, entry: Entry) -> bytes:
+        """A path to the file where the walk is, as short as can be."""
+        assert entry is self._at
         directory = self._levels[-1].fd if self._levels else self._top
-        return shown.real_xattrs(b"/proc/self/fd/%d/%s" % (directory, entry.name), entry.unread)
+        return b"/proc/self/fd/%d/%s" % (directory, entry.name)
 
     def tell_unread(self, entry: Entry, what: str) -> None:
         """Of an attribute.  Raises StateError where nobody wants to know."""
