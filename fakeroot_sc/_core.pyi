@@ -9,7 +9,9 @@ OSError for an errno."""
 Ended = Callable[[], tuple[int, str] | None]
 """Returns an exit status (-1: the command's own) and a text for the user."""
 
-FallBack = Callable[[int, str, int], None]
+FallBack = Callable[[int, str, int, str], None]
+Launched = tuple[str, int, str]
+"""The stage that failed, its errno and the call that was refused; or "NONE" and a status."""
 
 _Origin = tuple[int, int, int]
 _Record = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -158,7 +160,7 @@ def run(
     mode: int,
     fall_back: FallBack | None,
     /,
-) -> tuple[str, int]:
+) -> Launched:
     """Starts a command under the filter and serves it until its last process ends.
 
     ``shim``: the path of the shim for x86-64, where ``env`` has it in LD_PRELOAD.
@@ -166,9 +168,11 @@ def run(
     ``ended``: called when the command has ended, and again when its last process has if
     more has changed.
     ``live``: the memory to run in, else a new one.
-    ``mode``: where the calls come from, a position in ``plan.MODES``; ``fall_back``: told of
-    the mode that is tried next, the stage that has failed before it, and its errno.
-    Returns the stage of native/launch.h that failed with its errno, or ("NONE", 0).
+    ``mode``: where the calls come from, a position in ``plan.MODES``; ``fall_back``: told
+    of another mode than the best one, once it works: the stage at which that failed, its
+    errno, and the system call that was refused, or "".
+    Returns the stage of native/launch.h that failed, its errno and such a call, or "NONE" and
+    the exit status that stands for the command's end.
     Once in a process: worker threads go on until it ends.
     """
 

@@ -33,6 +33,15 @@ def _doctor(plan: Plan) -> int:
     return examine(plan.command, {name: value for name, _, value in pairs})
 
 
+def _told(origin_text: str, status: int) -> int:
+    """The same status, once the front process has been told of it (CONTROL_EXITED of
+    native/control.h): an interpreter that fails ends with 1, too."""
+    sys.stdout.flush()
+    message = b"".join(number.to_bytes(4, sys.byteorder) for number in (3, status, 0))
+    os.write(int(origin_text.partition(":")[0]), message)
+    return status
+
+
 def _act(origin_text: str, arguments: list[str]) -> int:
     try:
         plan = parse(arguments)
@@ -44,7 +53,7 @@ def _act(origin_text: str, arguments: list[str]) -> int:
     if plan.action == "dump-filter":
         return _dump_filter()
     if plan.action == "doctor":
-        return _doctor(plan)
+        return _told(origin_text, _doctor(plan))
     print(HELP if plan.action == "help" else version_text(), end="")
     return 0
 

@@ -11,14 +11,14 @@ from fakeroot_sc import _core
 from fakeroot_sc.destination import Destination
 from fakeroot_sc.plan import TROUBLE
 
-_Run = Callable[[bytes | None, "_core.Ended | None"], tuple[str, int]]
+_Run = Callable[[bytes | None, "_core.Ended | None"], "_core.Launched"]
 
 
 class SaveFileError(Exception):
     """A file that cannot be loaded or saved; the text says which and why."""
 
 
-def run_with_files(load: str | None, save: str | None, run: _Run) -> tuple[str, int]:
+def run_with_files(load: str | None, save: str | None, run: _Run) -> "_core.Launched":
     """Runs with what one file holds, and what saves to another; both may be the same.
     Returns what ``run`` returns.  Raises SaveFileError, with nothing run."""
     loaded = _read(load) if load is not None else None

@@ -50,25 +50,25 @@ def _join_outer(plan: Plan, origin: Origin) -> int:
     if shim and not plan.shim:
         environment = preload.remove(environment, shim)
     number = _core.execute(_arguments(plan), environment, origin.inherited, origin.control)
-    return _fail("EXECUTE", number, plan)
+    return _fail(("EXECUTE", number, ""), plan)
 
 
 def _arguments(plan: Plan) -> list[bytes]:
     return [os.fsencode(argument) for argument in plan.command]
 
 
-def _fail(stage: str, number: int, plan: Plan) -> int:
+def _fail(failed: "_core.Launched", plan: Plan) -> int:
     from fakeroot_sc.trouble import explain
 
-    text, status = explain(stage, number, plan.command[0])
+    text, status = explain(*failed, plan.command[0])
     print(f"fakeroot-sc: {text}", file=sys.stderr)
     return status
 
 
 def supervise(plan: Plan, origin: Origin) -> int:
     """Runs the plan's command and serves it until the last of its processes has
-    gone.  Returns the exit status for a run that never started.  COMMAND's own the
-    front process has been told by then; were it not, that would be trouble.
+    gone.  Returns the exit status that stands for COMMAND's end.  The front process has been
+    told by then, but a tracer around both (PRoot) may show that of the last one to end.
     """
     with_files = plan.load is not None or plan.save is not None
     if _core.in_session():
@@ -80,31 +80,31 @@ def supervise(plan: Plan, origin: Origin) -> int:
         from fakeroot_sc.state.keeping import run_with_state
 
         try:
-            stage, number = run_with_state(
+            launched = run_with_state(
                 plan, draw_pass(), lambda *kept: _run(plan, origin, None, *kept)
             )
         except StateError as error:
             return _trouble(str(error))
     elif not with_files:
-        stage, number = _run(plan, origin)
+        launched = _run(plan, origin)
     else:
         from fakeroot_sc.savefile import SaveFileError, run_with_files
 
         try:
-            stage, number = run_with_files(
+            launched = run_with_files(
                 plan.load, plan.save, lambda *files: _run(plan, origin, *files)
             )
         except SaveFileError as error:
             return _trouble(str(error))
-    if stage == "NONE":
-        return TROUBLE
-    return _fail(stage, number, plan)
+    if launched[0] == "NONE":
+        return launched[1]
+    return _fail(launched, plan)
 
 
-def _fall_back(mode: int, stage: str, number: int) -> None:
+def _fall_back(mode: int, stage: str, number: int, call: str) -> None:
     from fakeroot_sc.trouble import explain_fall_back
 
-    print(f"fakeroot-sc: {explain_fall_back(MODES[mode], stage, number)}", file=sys.stderr)
+    print(f"fakeroot-sc: {explain_fall_back(MODES[mode], stage, number, call)}", file=sys.stderr)
 
 
 def _trouble(text: str) -> int:
@@ -118,7 +118,7 @@ def _run(
     loaded: bytes | None = None,
     ended: "_core.Ended | None" = None,
     live: "_core.Live | None" = None,
-) -> tuple[str, int]:
+) -> "_core.Launched":
     drawn = (live.session_pass if live is not None else 0) or draw_pass()
     environment, shim = _environment(), _shim() if plan.shim else None
     if shim:

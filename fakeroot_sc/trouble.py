@@ -30,15 +30,15 @@ _FILTER = {
     ),
 }
 
+_LIMITS = "look at the limits of processes, memory and descriptors (ulimit -a)"
+
 _STAGES = {
-    "PREPARE": (
-        "cannot start the supervisor",
-        "look at the limits of processes, memory and descriptors (ulimit -a)",
-    ),
+    "PREPARE": ("cannot start the supervisor", _LIMITS),
     "PROC": ("/proc", "the proc file system must be mounted there: mount -t proc proc /proc"),
-    "STATX": (
-        "statx(2)",
-        "a container profile or sandbox from before Linux 4.11 refuses it: update or amend it",
+    "PIDS": (
+        "/proc",
+        "it is of another PID namespace, and names other processes by the numbers of this one: "
+        "mount one here (unshare --mount-proc, bwrap --proc /proc, mount -t proc proc /proc)",
     ),
     "NO_PRIVS": (
         "prctl(PR_SET_NO_NEW_PRIVS)",
@@ -46,8 +46,8 @@ _STAGES = {
     ),
     "TRACE": (
         "ptrace(PTRACE_SEIZE)",
-        "a sandbox or kernel.yama.ptrace_scope 3 forbids tracing one's own children, or a "
-        "tracer (strace, gdb) has COMMAND already",
+        "a sandbox or kernel.yama.ptrace_scope (2 and 3) forbids tracing one's own children, or "
+        "a tracer (strace, gdb) has COMMAND already",
     ),
     "HANDOVER": (
         "handing the seccomp listener to the supervisor",
@@ -65,30 +65,60 @@ _STAGES = {
     "MEMORY": (
         "cannot read or write the memory of COMMAND",
         "process_vm_readv(2), process_vm_writev(2) or /proc/PID/mem must be allowed: see the "
-        "container's seccomp profile and kernel.yama.ptrace_scope (3 forbids it)",
+        "container's seccomp profile and kernel.yama.ptrace_scope (2 and 3 forbid it)",
+    ),
+    "OUTSIDE": (
+        "a call that is to be faked does not reach the supervisor",
+        "a sandbox answers it in its place: use --mode auto or ptrace-all, which sees calls "
+        "before it does, or run fakeroot-sc outside of it",
     ),
 }
 
+_REFUSED = {
+    "statx": "a container profile or sandbox from before Linux 4.11 refuses it: update or amend it",
+    "clone3": (
+        "a container profile or sandbox refuses it; with ENOSYS in place of that, programs would "
+        "use clone(2): update or amend it"
+    ),
+}
+_SANDBOX = "a container profile or sandbox refuses it, which every run needs: allow it there"
 
-def explain(stage: str, number: int, command: str) -> tuple[str, int]:
-    """(``what: why: what to do``, exit status) for a stage of launch.h and its errno."""
-    why = os.strerror(number)
+
+def _explain_call(call: str, number: int) -> tuple[str, str]:
+    """What has failed, and what to do about that."""
+    if number in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+        return f"{call}(2)", _REFUSED.get(call, _SANDBOX)
+    return f"{call}(2)", _LIMITS
+
+
+def explain(stage: str, number: int, call: str, command: str) -> tuple[str, int]:
+    """(``what: why: what to do``, exit status) for a stage of launch.h, its errno, and the
+    system call that was refused, or ""."""
+    why = os.strerror(number) if number else "nothing was done"
     if stage == "EXECUTE":
         return f"{command}: {why}", 127 if number == errno.ENOENT else 126
     if stage == "FILTER":
         advice = _FILTER.get(number, _NO_NOTIFICATION)
         return f"cannot install the seccomp filter: {why}: {advice}", TROUBLE
     what, advice = _STAGES[stage]
+    if stage == "PIDS":
+        why = "not of this PID namespace"
+    if stage == "OUTSIDE":
+        what = f"{call}(2)"
+    elif call:
+        what, advice = _explain_call(call, number)
     return f"{what}: {why}: {advice}", TROUBLE
 
 
-def explain_fall_back(mode: str, stage: str, number: int) -> str:
+def explain_fall_back(mode: str, stage: str, number: int, call: str) -> str:
     """One line: which mode is used in place of a better one, and why."""
     what = "the seccomp filter cannot be installed" if stage == "FILTER" else _STAGES[stage][0]
     if number == errno.EBUSY:
         what = "another supervisor already listens to this process"
+    elif stage == "OUTSIDE":
+        what = f"a sandbox answers {call}(2) itself"
+    if stage == "OUTSIDE" and number == errno.EBUSY:
+        what += f" and intercepts {call}(2)"
     cost = "slower" if mode == "ptrace" else "much slower: every system call stops"
-    return (
-        f"using --mode {mode} ({cost}; strace and gdb do not work inside): "
-        f"{what}: {os.strerror(number)}"
-    )
+    why = os.strerror(number) if number else "nothing was done"
+    return f"using --mode {mode} ({cost}; strace and gdb do not work inside): {what}: {why}"

@@ -9,6 +9,7 @@
 #include "resolve.h"
 #include "scope.h"
 #include "target.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,6 @@ bool attach_by_getgroups(struct request *request, struct outcome *outcome)
 	switch ((int)request->args[request->row->size]) {
 	case ATTACH_QUERY:
 		outcome_value(outcome, ATTACH_VERSION);
-		return true;
-	case ATTACH_STOPS:
-		outcome_value(outcome, atomic_load(&request->session->stops) & INT32_MAX);
 		return true;
 	case ATTACH_EVERY_CALL:
 		atomic_store(&request->session->every_call, true);
@@ -61,7 +59,7 @@ static int count_filters(int directory, const char *thread)
 bool attach_is_sandboxed(const struct request *request)
 {
 	char name[32];
-	int own = count_filters(AT_FDCWD, "/proc/self");
+	int own = count_filters(AT_FDCWD, "/proc/self") - thread_filters();
 	snprintf(name, sizeof(name), "/proc/%d/task", request->tid);
 	DIR *threads = own < 0 ? NULL : opendir(name);
 	if (!threads)
@@ -145,6 +143,10 @@ bool attach_by_flags(struct request *request, struct outcome *outcome)
 
 bool attach_by_any(struct request *request, struct outcome *outcome)
 {
+	if (request->args[5] == (uint64_t)ATTACH_TRIAL && atomic_load(&request->session->on_trial)) {
+		outcome_value(outcome, ATTACH_VERSION);
+		return true;
+	}
 	uint64_t question = (uint64_t)ATTACH_SANDBOXED;
 	if (request->narrow)
 		question = (uint32_t)question;

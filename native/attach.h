@@ -14,9 +14,7 @@
 // As the size of getgroups(2), else EINVAL.
 #define ATTACH_QUERY (-0x0a3f0001)  // list ignored: answers ATTACH_VERSION
 #define ATTACH_MEMORY (-0x0a3f0002) // list: 8 bytes, which come back inverted
-// The launch's questions under ptrace, list ignored: how many calls have stopped their
-// targets so far; from now on every call shall.
-#define ATTACH_STOPS (-0x0a3f0007)
+// The launch's wish under ptrace, list ignored: from now on every call stops its target.
 #define ATTACH_EVERY_CALL (-0x0a3f0008)
 
 // As the descriptor of a stat call, else EBADF, with one empty string for both its
@@ -31,6 +29,10 @@
 // a filter beside ours, else 0. Such a filter may kill for every other number. As a
 // mode it makes access() trap.
 #define ATTACH_SANDBOXED (-0x1a3c)
+
+// As the sixth argument of any call that the launch tries (trial.h), before COMMAND is
+// executed: answers ATTACH_VERSION. None of these calls has one.
+#define ATTACH_TRIAL (-0x1a3d)
 
 // As the flags of faccessat2(2), else EINVAL: asks that the way to the file, and the file,
 // be opened to the user (heal.h). Answers 0 if something has changed, else EACCES.

@@ -3,14 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 void control_send(int control, enum control_kind kind, int value)
 {
 	struct control_message message = {.kind = kind, .value = value};
 	if (control >= 0)
-		send(control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
+		control_put(control, &message, CONTROL_HEAD);
 }
 
 void control_send_stop(int control, int signal, uint32_t serial)
@@ -18,7 +17,7 @@ void control_send_stop(int control, int signal, uint32_t serial)
 	struct control_message message = {
 		.kind = CONTROL_STOPPED, .value = signal, .serial = serial};
 	if (control >= 0)
-		send(control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
+		control_put(control, &message, CONTROL_HEAD);
 }
 
 void control_text(int control, const char *text)
@@ -29,7 +28,7 @@ void control_text(int control, const char *text)
 		return;
 	}
 	snprintf(message.text, sizeof(message.text), "%s", text);
-	send(control, &message, CONTROL_HEAD + strlen(message.text) + 1, MSG_NOSIGNAL);
+	control_put(control, &message, CONTROL_HEAD + strlen(message.text) + 1);
 }
 
 void control_tell_unreadable(struct session *session, pid_t tid)

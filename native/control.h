@@ -7,13 +7,17 @@
 
 #include "session.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum control_kind {
 	CONTROL_TEXT,    // supervisor: a line for standard error, in text
 	CONTROL_STARTED, // supervisor: COMMAND runs as process value
 	CONTROL_STOPPED, // supervisor: signal value stopped COMMAND, for the serial-th time
-	CONTROL_EXITED,  // supervisor: COMMAND ended with exit status value
+	CONTROL_EXITED,  // supervisor: COMMAND, or the doctor (cli.py), ended with status value
 	CONTROL_KILLED,  // supervisor: signal value ended COMMAND
 	CONTROL_SIGNAL,  // front: send signal value to COMMAND
 	CONTROL_RESUME,  // front: it was continued after stop serial, and COMMAND is to be
@@ -27,6 +31,17 @@ struct control_message {
 };
 
 #define CONTROL_HEAD 12 // bytes of a message without text
+#define CONTROL_TROUBLE 125 // exit status where fakeroot-sc itself failed, as of env(1)
+
+// Puts a message on the socket. A sandbox that refuses sending may still let write(2) pass,
+// which raises SIGPIPE where the other end has gone: that is blocked here and there.
+static inline bool control_put(int control, const struct control_message *message, size_t size)
+{
+	if (send(control, message, size, MSG_NOSIGNAL) >= 0)
+		return true;
+	bool refused = errno == EPERM || errno == EACCES || errno == ENOSYS;
+	return refused && write(control, message, size) >= 0;
+}
 
 // Sends a message; a front process that has ended is no error.
 void control_send(int control, enum control_kind kind, int value);

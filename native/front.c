@@ -31,7 +31,6 @@
 #include <sys/wait.h>
 
 #define END_ROUNDS 1000
-#define EXIT_TROUBLE 125 // as env(1) and timeout(1): the tool itself failed
 #define VARIABLE_HELD 0x80 // in the first letter of a name, see hold_back_variables()
 
 #ifndef SYS_close_range // Linux 5.9
@@ -50,12 +49,14 @@ static const char bootstrap[] =
 	"try:\n"
 	"    from fakeroot_sc.cli import main\n"
 	"except ImportError as error:\n"
-	"    sys.exit('fakeroot-sc: cannot load the package for ' + sys.executable + ': '\n"
-	"             + str(error) + ': install fakeroot-sc for this interpreter')\n"
+	"    print('fakeroot-sc: cannot load the package for ' + sys.executable + ': '\n"
+	"          + str(error) + ': install fakeroot-sc for this interpreter', file=sys.stderr)\n"
+	"    sys.exit(125)\n"
 	"main(sys.argv[2], sys.argv[3:])\n";
 
 struct front {
 	pid_t supervisor;
+	const char *python; // that it runs in
 	int control;
 	int signals;
 	pid_t command;     // 0: not started, or ended
@@ -70,7 +71,12 @@ struct interpreter {
 static int trouble(const char *what, const char *advice)
 {
 	fprintf(stderr, "fakeroot-sc: %s: %s: %s\n", what, strerror(errno), advice);
-	return EXIT_TROUBLE;
+	return CONTROL_TROUBLE;
+}
+
+static bool is_refusal(int error)
+{
+	return error == EPERM || error == EACCES || error == ENOSYS;
 }
 
 static const char limits[] = "look at the limits of processes, memory and descriptors (ulimit -a), "
@@ -89,6 +95,8 @@ static int find_interpreter(int *argc, char ***argv, struct interpreter *found)
 		return 0;
 	}
 	ssize_t length = readlink("/proc/self/exe", found->place, PATH_MAX - 1);
+	if (length < 0 && is_refusal(errno))
+		return trouble("readlink(2)", limits);
 	if (length < 0)
 		return trouble("/proc/self/exe", "the proc file system must be mounted on /proc");
 	found->place[length] = '\0';
@@ -166,7 +174,7 @@ static void forward(struct front *front, int number)
 {
 	struct control_message message = {.kind = CONTROL_SIGNAL, .value = number};
 	// Without a supervisor on the socket, COMMAND took its place (nested use).
-	if (send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL) < 0)
+	if (!control_put(front->control, &message, CONTROL_HEAD))
 		kill(front->supervisor, number);
 }
 
@@ -264,12 +272,24 @@ static void end_targets(void)
 	}
 }
 
+// What the package ends the interpreter with: all else is the interpreter's own failure.
+static bool ends_by_itself(int status)
+{
+	return status == 0 || status == 2 || (status >= CONTROL_TROUBLE && status <= 127);
+}
+
 static int end_with_supervisor(struct front *front, int status)
 {
 	// Nothing was started, or COMMAND was executed in its place (nested use).
 	bool in_place = front->command == front->supervisor;
-	if (WIFEXITED(status) && (front->command == 0 || in_place))
-		return WEXITSTATUS(status);
+	if (WIFEXITED(status) && (front->command == 0 || in_place)) {
+		if (in_place || ends_by_itself(WEXITSTATUS(status)))
+			return WEXITSTATUS(status);
+		fprintf(stderr, "fakeroot-sc: %s ended with status %d before it had started: "
+				"it says why above\n",
+			front->python, WEXITSTATUS(status));
+		return CONTROL_TROUBLE;
+	}
 	if (WIFSIGNALED(status) && in_place)
 		return end_by_signal(front, WTERMSIG(status));
 	end_targets();
@@ -281,14 +301,14 @@ static int end_with_supervisor(struct front *front, int status)
 		fprintf(stderr, "fakeroot-sc: the supervisor ended with status %d: COMMAND could "
 				"not go on and was ended\n",
 			WEXITSTATUS(status));
-	return EXIT_TROUBLE;
+	return CONTROL_TROUBLE;
 }
 
-// Returns an exit status, or -1 to go on.
+// Where there is something to be read. Returns an exit status, or -1 to go on.
 static int hear_supervisor(struct front *front)
 {
 	struct control_message message;
-	ssize_t size = recv(front->control, &message, sizeof(message), MSG_DONTWAIT);
+	ssize_t size = read(front->control, &message, sizeof(message));
 	if (size < CONTROL_HEAD) {
 		// Its end, or an execve(): SIGCHLD tells which. ECONNRESET: it has ended with
 		// a message of ours unread. That is said once, before what it said last.
@@ -312,7 +332,7 @@ static int hear_supervisor(struct front *front)
 		stop_alike(message.value);
 		message.kind = CONTROL_RESUME;
 		message.value = SIGCONT;
-		send(front->control, &message, CONTROL_HEAD, MSG_NOSIGNAL);
+		control_put(front->control, &message, CONTROL_HEAD);
 		return -1;
 	case CONTROL_EXITED:
 		return message.value;
@@ -336,13 +356,11 @@ static int hear_child(struct front *front)
 			continue;
 		}
 		// What it said last comes before the fact that it ended.
-		while (front->control >= 0) {
+		struct pollfd more = {.fd = front->control, .events = POLLIN};
+		while (front->control >= 0 && poll(&more, 1, 0) > 0) {
 			int result = hear_supervisor(front);
 			if (result >= 0)
 				return result;
-			struct pollfd more = {.fd = front->control, .events = POLLIN};
-			if (poll(&more, 1, 0) <= 0)
-				break;
 		}
 		return end_with_supervisor(front, status);
 	}
@@ -359,6 +377,8 @@ static int hear_signal(struct front *front)
 	int number = (int)info.ssi_signo;
 	if (number == SIGCHLD)
 		return hear_child(front);
+	if (number == SIGPIPE && (pid_t)info.ssi_pid == getpid())
+		return -1; // control_put()
 	front->received |= 1ull << (number - 1);
 	if (info.ssi_code != SI_KERNEL || (number == SIGHUP && getsid(0) == getpid()))
 		forward(front, number);
@@ -424,8 +444,14 @@ int main(int argc, char **argv)
 	sigset_t all, before;
 	uint64_t ignored = ignored_signals();
 	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
+	if (sigprocmask(SIG_SETMASK, &all, &before) < 0)
+		return trouble("rt_sigprocmask(2)", limits);
 	signal(SIGCHLD, SIG_DFL); // ignored, children would leave no status
+	// What this process cannot wait without, while nothing runs that would have to be ended.
+	if (poll(NULL, 0, 0) < 0)
+		return trouble("poll(2)", limits);
+	if (waitpid(-1, NULL, WNOHANG) < 0 && is_refusal(errno))
+		return trouble("wait4(2)", limits);
 
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -436,7 +462,7 @@ int main(int argc, char **argv)
 
 	// Should the supervisor die, COMMAND becomes this process's to end.
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	struct front front = {.control = ends[0]};
+	struct front front = {.control = ends[0], .python = with.python};
 	front.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (front.signals < 0)
 		return trouble("signalfd(2)", limits);

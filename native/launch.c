@@ -8,6 +8,7 @@
 #include "notify.h"
 #include "ptrace.h"
 #include "scope.h"
+#include "trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,11 @@
 // A round trip takes microseconds; a supervisor that cannot answer, never ends.
 #define ANSWER_TIMEOUT_MS 20000
 
+// What the child says by its channel.
 struct report {
 	int32_t stage;
 	int32_t error;
+	char call[24];
 };
 
 static bool bit(uint64_t set, int signal)
@@ -53,10 +56,16 @@ static void restore(const struct launch_origin *origin)
 }
 
 // Neither by send(2), which a sandbox may refuse, nor with a signal, which is blocked.
-static bool report(int channel, enum launch_stage stage, int error)
+static bool report_call(int channel, enum launch_stage stage, const char *call, int error)
 {
 	struct report message = {.stage = stage, .error = error};
+	snprintf(message.call, sizeof(message.call), "%s", call);
 	return write(channel, &message, sizeof(message)) == sizeof(message);
+}
+
+static bool report(int channel, enum launch_stage stage, int error)
+{
+	return report_call(channel, stage, "", error);
 }
 
 static void fail(int channel, enum launch_stage stage)
@@ -161,28 +170,32 @@ int launch_execute(char *const *argv, char *const *envp, const struct launch_ori
 	return error == EACCES && is_nowhere(argv[0]) ? ENOENT : error;
 }
 
-// Calls that LXD and Incus intercept, and others that a sandbox may, with arguments that do
-// nothing. Returns how many.
-static long make_trial_calls(void)
+// Without a filter on this process nobody can answer in the supervisor's place.
+static bool is_filtered(void)
 {
-	syscall(SYS_mknod, "", S_IFCHR | 0600, 0);
-	syscall(SYS_mknodat, AT_FDCWD, "", S_IFCHR | 0600, 0);
-	syscall(SYS_setxattr, "", "trusted.", "", 0, 0);
-	syscall(SYS_lsetxattr, "", "trusted.", "", 0, 0);
-	syscall(SYS_chown, "", 0, 0);
-	syscall(SYS_fchownat, AT_FDCWD, "", 0, 0, 0);
-	syscall(SYS_chmod, "", 0);
-	syscall(SYS_setuid, -1);
-	return 8;
+	return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0;
 }
 
-// A foreign listener outranks our stops: of what it intercepts we would not hear.
-static void check_stops(void)
+// Before the supervisor lets go of what it inherited: another mode may be taken yet.
+static void check_filters(int channel)
 {
-	long before = syscall(SYS_getgroups, ATTACH_STOPS, NULL);
-	long expected = before + make_trial_calls() + 1;
-	if (syscall(SYS_getgroups, ATTACH_STOPS, NULL) != expected)
+	int error = 0;
+	const char *call = is_filtered() ? trial_calls(TRIAL_KERNEL, &error) : NULL;
+	if (!call)
+		return;
+	report_call(channel, LAUNCH_OUTSIDE, call, error);
+	_exit(127);
+}
+
+// A foreign listener outranks our stops: of what it intercepts we would not hear. Returns
+// the name of such a call, or "".
+static const char *check_stops(void)
+{
+	int error;
+	const char *call = trial_calls(TRIAL_SUPERVISOR, &error);
+	if (call)
 		syscall(SYS_getgroups, ATTACH_EVERY_CALL, NULL);
+	return call ? call : "";
 }
 
 static void wait_for_word(int channel)
@@ -215,6 +228,9 @@ static void join_tracer(const struct launch_plan *plan, enum launch_mode mode, i
 
 static void run_child(const struct launch_plan *plan, enum launch_mode mode, int channel)
 {
+	const char *unheard = "";
+	if (mode != LAUNCH_PTRACE_ALL)
+		check_filters(channel);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(channel, LAUNCH_NO_PRIVS);
 	if (mode == LAUNCH_NOTIFY)
@@ -223,14 +239,30 @@ static void run_child(const struct launch_plan *plan, enum launch_mode mode, int
 		join_tracer(plan, mode, channel);
 	check_round_trip(channel);
 	if (mode == LAUNCH_PTRACE)
-		check_stops();
-	report(channel, LAUNCH_NONE, 0);
+		unheard = check_stops();
+	if (!report_call(channel, LAUNCH_NONE, unheard, 0))
+		_exit(127);
+	// The user is told of a mode that is not the best one before COMMAND says anything.
+	if (mode != LAUNCH_NOTIFY)
+		wait_for_word(channel);
 	report(channel, LAUNCH_EXECUTE, launch_execute(plan->argv, plan->envp, &plan->origin));
 	_exit(127);
 }
 
+static void set_failure(struct launch_failure *failure_ret, enum launch_stage stage,
+			const char *call, int error)
+{
+	*failure_ret = (struct launch_failure){.stage = stage, .error = error};
+	snprintf(failure_ret->call, sizeof(failure_ret->call), "%s", call);
+}
+
+static bool is_refusal(int error)
+{
+	return error == EPERM || error == EACCES || error == ENOSYS;
+}
+
 // Receives one report, with the descriptor it may carry in *fd_ret. Returns
-// false at the end: COMMAND executes, or the child has died.
+// false at the end: COMMAND executes, or the child has died. The descriptor is -errno where a sandbox has refused to receive it.
 static bool receive_report(int channel, int timeout_ms, struct report *message_ret, int *fd_ret)
 {
 	struct iovec data = {.iov_base = message_ret, .iov_len = sizeof(*message_ret)};
@@ -249,11 +281,22 @@ static bool receive_report(int channel, int timeout_ms, struct report *message_r
 	do
 		count = poll(&ready, 1, timeout_ms);
 	while (count < 0 && errno == EINTR);
-	if (count == 0) {
-		*message_ret = (struct report){.stage = LAUNCH_ANSWER, .error = ETIMEDOUT};
+	if (count <= 0) {
+		*message_ret = (struct report){
+			.stage = count < 0 ? LAUNCH_PREPARE : LAUNCH_ANSWER,
+			.error = count < 0 ? errno : ETIMEDOUT,
+		};
+		strcpy(message_ret->call, count < 0 ? "poll" : "");
 		return true;
 	}
-	if (recvmsg(channel, &packet, MSG_CMSG_CLOEXEC) != sizeof(*message_ret))
+	ssize_t size = recvmsg(channel, &packet, MSG_CMSG_CLOEXEC);
+	if (size < 0 && is_refusal(errno)) {
+		// The message alone: other modes need no descriptor.
+		*fd_ret = -errno;
+		packet.msg_controllen = 0;
+		size = read(channel, message_ret, sizeof(*message_ret));
+	}
+	if (size != sizeof(*message_ret))
 		return false;
 	struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
 	if (header && header->cmsg_type == SCM_RIGHTS)
@@ -270,60 +313,107 @@ static int start_source(struct session *session, const struct launch_plan *plan,
 	return error || report(channel, LAUNCH_NONE, 0) ? error : -EPIPE;
 }
 
+// Answers the child's first report: the event source is started. False with the failure.
+static bool serve_child(struct session *session, const struct launch_plan *plan,
+			enum launch_mode mode, pid_t child, int channel,
+			struct launch_failure *failure_ret)
+{
+	bool listens = mode == LAUNCH_NOTIFY;
+	session->refused = "";
+	if (listens && session->listener < 0) {
+		set_failure(failure_ret, LAUNCH_HANDOVER, "recvmsg", -session->listener);
+		session->listener = -1;
+		return false;
+	}
+	int error = listens ? notify_check(session->listener) : 0;
+	enum launch_stage stage = LAUNCH_RECEIVE;
+	if (!error) {
+		stage = LAUNCH_PREPARE;
+		error = session_detach(session, channel);
+	}
+	if (!error) {
+		stage = listens ? LAUNCH_PREPARE : LAUNCH_TRACE;
+		error = start_source(session, plan, mode, child, channel);
+	}
+	if (error)
+		set_failure(failure_ret, stage, session->refused, -error);
+	return !error;
+}
+
+// reason: why no better mode was taken, or NULL; unheard: a call that somebody else intercepts,
+// for whose sake every call stops now, or "".
+static void tell_fall_back(const struct launch_plan *plan, enum launch_mode mode,
+			   const struct launch_failure *reason, const char *unheard)
+{
+	struct launch_failure intercepted;
+	if (*unheard) {
+		set_failure(&intercepted, LAUNCH_OUTSIDE, unheard, EBUSY);
+		mode = LAUNCH_PTRACE_ALL;
+		reason = &intercepted;
+	}
+	if (reason && plan->fall_back)
+		plan->fall_back(mode, reason);
+}
+
 static enum launch_stage follow_child(struct session *session, const struct launch_plan *plan,
 				      enum launch_mode mode, pid_t child, int channel,
-				      int *error_ret)
+				      const struct launch_failure *reason,
+				      struct launch_failure *failure_ret)
 {
 	struct report message;
 	int *listener = &session->listener;
-	*error_ret = EPIPE;
+	set_failure(failure_ret, LAUNCH_HANDOVER, "", EPIPE);
 	if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
 		return LAUNCH_HANDOVER;
 	if (message.stage == LAUNCH_NONE) {
-		*error_ret = mode == LAUNCH_NOTIFY ? -notify_check(*listener) : 0;
-		if (*error_ret)
-			return LAUNCH_RECEIVE;
-		int error = session_detach(session, channel);
-		if (error) {
-			*error_ret = -error;
-			return LAUNCH_PREPARE;
-		}
-		error = start_source(session, plan, mode, child, channel);
-		if (error) {
-			*error_ret = -error;
-			return mode == LAUNCH_NOTIFY ? LAUNCH_PREPARE : LAUNCH_TRACE;
-		}
+		if (!serve_child(session, plan, mode, child, channel, failure_ret))
+			return failure_ret->stage;
+		set_failure(failure_ret, LAUNCH_ANSWER, "", EPIPE);
 		if (!receive_report(channel, ANSWER_TIMEOUT_MS, &message, listener))
+			return LAUNCH_ANSWER;
+		atomic_store(&session->on_trial, false);
+	}
+	message.call[sizeof(message.call) - 1] = '\0';
+	if (message.stage == LAUNCH_NONE && mode != LAUNCH_NOTIFY) {
+		tell_fall_back(plan, mode, reason, message.call);
+		if (!report(channel, LAUNCH_NONE, 0))
 			return LAUNCH_ANSWER;
 	}
 	// Reading COMMAND from a slow file system may take its time.
 	if (message.stage == LAUNCH_NONE && !receive_report(channel, -1, &message, listener))
 		return LAUNCH_NONE;
-	*error_ret = message.error;
-	return (enum launch_stage)message.stage;
+	set_failure(failure_ret, (enum launch_stage)message.stage, message.call, message.error);
+	return failure_ret->stage;
 }
 
 static enum launch_stage launch_as(struct session *session, const struct launch_plan *plan,
-				   enum launch_mode mode, pid_t *command_ret, int *error_ret)
+				   enum launch_mode mode, const struct launch_failure *reason,
+				   pid_t *command_ret, struct launch_failure *failure_ret)
 {
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		*error_ret = errno;
+		set_failure(failure_ret, LAUNCH_PREPARE, "socketpair", errno);
 		return LAUNCH_PREPARE;
 	}
 	session->filters = mode == LAUNCH_PTRACE_ALL ? 0 : 1;
 	atomic_store(&session->every_call, mode == LAUNCH_PTRACE_ALL);
+	atomic_store(&session->on_trial, true);
 	SCOPED_FD channel = ends[0];
 	pid_t child = fork();
-	if (child == 0)
+	if (child == 0) {
+		// Or it would keep its own channel open, and the listener in it, and wait for
+		// ever if the supervisor is killed now.
+		close(ends[0]);
 		run_child(plan, mode, ends[1]);
+	}
 	int failure = errno;
 	close(ends[1]);
 	if (child < 0) {
-		*error_ret = failure;
+		set_failure(failure_ret, LAUNCH_PREPARE, "clone", failure);
 		return LAUNCH_PREPARE;
 	}
-	enum launch_stage stage = follow_child(session, plan, mode, child, channel, error_ret);
+	enum launch_stage stage =
+		follow_child(session, plan, mode, child, channel, reason, failure_ret);
 	if (stage != LAUNCH_NONE) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
@@ -335,41 +425,55 @@ static enum launch_stage launch_as(struct session *session, const struct launch_
 	return LAUNCH_NONE;
 }
 
-// What a sandbox or a kernel may refuse, while the other modes may still work.
-static bool another_mode_may_do(enum launch_stage stage)
+// What a sandbox or a kernel may refuse, while a later mode may still work. ptrace-all sees
+// every call before any filter does.
+static enum launch_mode next_mode(const struct launch_plan *plan, enum launch_mode mode,
+				  const struct launch_failure *failure)
 {
-	return stage == LAUNCH_FILTER || stage == LAUNCH_HANDOVER || stage == LAUNCH_RECEIVE;
+	bool may_choose = plan->mode == LAUNCH_AUTO || plan->mode == LAUNCH_PTRACE;
+	if (!may_choose || mode == LAUNCH_PTRACE_ALL)
+		return LAUNCH_AUTO;
+	switch (failure->stage) {
+	case LAUNCH_OUTSIDE:
+		return LAUNCH_PTRACE_ALL;
+	case LAUNCH_FILTER:
+	case LAUNCH_HANDOVER:
+	case LAUNCH_RECEIVE:
+		return plan->mode == LAUNCH_AUTO ? mode + 1 : LAUNCH_AUTO;
+	default:
+		return LAUNCH_AUTO;
+	}
 }
 
 static enum launch_stage launch_in_some_mode(struct session *session,
 					     const struct launch_plan *plan, pid_t *command_ret,
-					     int *error_ret)
+					     struct launch_failure *failure_ret)
 {
-	if (plan->mode != LAUNCH_AUTO)
-		return launch_as(session, plan, plan->mode, command_ret, error_ret);
-	enum launch_stage stage = LAUNCH_NONE;
-	for (enum launch_mode mode = LAUNCH_NOTIFY; mode <= LAUNCH_PTRACE_ALL; mode++) {
-		if (mode != LAUNCH_NOTIFY && plan->fall_back)
-			plan->fall_back(mode, stage, *error_ret);
-		stage = launch_as(session, plan, mode, command_ret, error_ret);
-		if (!another_mode_may_do(stage))
+	enum launch_mode mode = plan->mode == LAUNCH_AUTO ? LAUNCH_NOTIFY : plan->mode;
+	enum launch_stage stage =
+		launch_as(session, plan, mode, NULL, command_ret, failure_ret);
+	while (stage != LAUNCH_NONE) {
+		const struct launch_failure reason = *failure_ret;
+		mode = next_mode(plan, mode, &reason);
+		if (mode == LAUNCH_AUTO)
 			break;
+		stage = launch_as(session, plan, mode, &reason, command_ret, failure_ret);
 	}
 	return stage;
 }
 
 enum launch_stage launch(struct session *session, const struct launch_plan *plan,
-			 pid_t *command_ret, int *error_ret)
+			 pid_t *command_ret, struct launch_failure *failure_ret)
 {
 	session->privileged = namespace_has_rights();
 	if (!session->privileged)
-		return launch_in_some_mode(session, plan, command_ret, error_ret);
+		return launch_in_some_mode(session, plan, command_ret, failure_ret);
 	struct launch_plan wider = *plan;
 	SCOPED_FREE void *filter = namespace_filter(plan->filter, &wider.filter_size);
 	if (!filter) {
-		*error_ret = ENOMEM;
+		set_failure(failure_ret, LAUNCH_PREPARE, "", ENOMEM);
 		return LAUNCH_PREPARE;
 	}
 	wider.filter = filter;
-	return launch_in_some_mode(session, &wider, command_ret, error_ret);
+	return launch_in_some_mode(session, &wider, command_ret, failure_ret);
 }

@@ -15,7 +15,7 @@
 	X(NONE)     /* started */                                                                  \
 	X(PREPARE)  /* descriptors, memory, processes, of the supervisor itself */                 \
 	X(PROC)     /* /proc is not there */                                                       \
-	X(STATX)    /* statx() is refused */                                                       \
+	X(PIDS)     /* /proc numbers processes as another PID namespace does */                    \
 	X(NO_PRIVS) /* prctl(PR_SET_NO_NEW_PRIVS) */                                               \
 	X(FILTER)   /* seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER) */                           \
 	X(TRACE)    /* ptrace(PTRACE_SEIZE) */                                                     \
@@ -23,6 +23,7 @@
 	X(RECEIVE)  /* receiving and answering notifications */                                    \
 	X(ANSWER)   /* the first trapped call did not come back as the supervisor answered it */   \
 	X(MEMORY)   /* reading or writing the target's memory */                                   \
+	X(OUTSIDE)  /* somebody else answers a call that is faked (trial.h) */                     \
 	X(EXECUTE)  /* execve() of COMMAND */
 
 enum launch_stage {
@@ -46,10 +47,18 @@ enum launch_mode {
 	LAUNCH_PTRACE_ALL, // every call stops, as without a filter
 };
 
+// Why a launch failed.
+struct launch_failure {
+	enum launch_stage stage;
+	int error;     // errno; 0 with LAUNCH_OUTSIDE for a call that came back without one
+	char call[24]; // the system call that was refused, "" where the stage says that
+};
+
 struct launch_plan {
 	enum launch_mode mode;
-	// Told before LAUNCH_AUTO takes another mode, of the stage that failed and its errno.
-	void (*fall_back)(enum launch_mode mode, enum launch_stage stage, int error);
+	// Told once another mode than the best one works, why that one does not, before COMMAND
+	// is executed.
+	void (*fall_back)(enum launch_mode mode, const struct launch_failure *reason);
 	char *const *argv;
 	char *const *envp;
 	const void *filter; // struct sock_filter[]
@@ -58,10 +67,10 @@ struct launch_plan {
 };
 
 // Starts COMMAND: fork, no_new_privs, filter, hand-over or seizure, one round trip through
-// the running event source, execve. Returns the stage that failed, its errno in
-// *error_ret, or LAUNCH_NONE with the process id in *command_ret.
+// the running event source, the trial of others' filters, execve. Returns the stage that
+// failed, with more in *failure_ret, or LAUNCH_NONE with the process id in *command_ret.
 enum launch_stage launch(struct session *session, const struct launch_plan *plan,
-			 pid_t *command_ret, int *error_ret);
+			 pid_t *command_ret, struct launch_failure *failure_ret);
 
 // Executes COMMAND in the calling process, with what it inherits. Returns the errno
 // of its failure.

@@ -33,7 +33,6 @@
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
-#define EXIT_TROUBLE 125 // plan.py
 
 // One run to a process: workers go on until it ends.
 static struct session *session;
@@ -883,36 +882,36 @@ static const char *const stage_names[] = {
 #undef X
 };
 
-static PyObject *launch_result(enum launch_stage stage, int error)
+// As Python knows it: the stage, its errno, the call that was refused.
+static PyObject *launch_result(const struct launch_failure *failure)
 {
-	return Py_BuildValue("si", stage_names[stage], error);
+	return Py_BuildValue("sis", stage_names[failure->stage], failure->error, failure->call);
 }
 
-static void run_fall_back(enum launch_mode mode, enum launch_stage stage, int error)
+static void run_fall_back(enum launch_mode mode, const struct launch_failure *reason)
 {
 	PyGILState_STATE state = PyGILState_Ensure();
-	PyObject *done = PyObject_CallFunction(python_fall_back, "isi", (int)mode,
-					       stage_names[stage], error);
+	PyObject *done = PyObject_CallFunction(python_fall_back, "isis", (int)mode,
+					       stage_names[reason->stage], reason->error,
+					       reason->call);
 	if (!done)
 		PyErr_Print();
 	Py_XDECREF(done);
 	PyGILState_Release(state);
 }
 
-static enum launch_stage start(const struct launch_plan *plan, int control, int *error_ret)
+static void start(const struct launch_plan *plan, int control, struct launch_failure *failure_ret)
 {
 	pid_t command = 0;
 	prctl(PR_SET_NAME, "fakeroot-sc", 0, 0, 0);
 	// Yama lets only ancestors read a process: orphans must stay below us.
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	fcntl(control, F_SETFD, FD_CLOEXEC);
-	enum launch_stage stage = launch(session, plan, &command, error_ret);
-	if (stage != LAUNCH_NONE)
-		return stage;
+	if (launch(session, plan, &command, failure_ret) != LAUNCH_NONE)
+		return;
 	session_detach_errors();
 	control_send(control, CONTROL_STARTED, command);
-	supervise(session, command);
-	return LAUNCH_NONE;
+	*failure_ret = (struct launch_failure){.error = supervise(session, command)};
 }
 
 // What Python answers: a status and a text for the user, or None.
@@ -924,7 +923,7 @@ static int run_ended(struct session *ended)
 	PyObject *answer = PyObject_CallNoArgs(python_ended);
 	if (!answer || (answer != Py_None && !PyArg_ParseTuple(answer, "is", &status, &text))) {
 		PyErr_Clear();
-		status = EXIT_TROUBLE;
+		status = CONTROL_TROUBLE;
 		text = "saving failed inside fakeroot-sc";
 	}
 	if (text && *text)
@@ -1005,11 +1004,13 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 	plan.filter_size = (size_t)filter_size;
 
 	int error = prepare(live, pass, unknown_is_real);
-	enum launch_stage stage = LAUNCH_PREPARE;
+	struct launch_failure failure = {.stage = LAUNCH_PREPARE, .error = -error};
 	if (error == -ENOENT)
-		stage = LAUNCH_PROC;
-	if (error == -EPERM || error == -ENOSYS)
-		stage = LAUNCH_STATX;
+		failure.stage = LAUNCH_PROC;
+	else if (error == -EXDEV)
+		failure.stage = LAUNCH_PIDS;
+	else if (error && session)
+		snprintf(failure.call, sizeof(failure.call), "%s", session->refused);
 	if (!error) {
 		preload_init(&session->preload, shim == Py_None ? NULL : PyBytes_AsString(shim));
 		session->control = control;
@@ -1026,12 +1027,12 @@ static PyObject *core_run(PyObject *module, PyObject *args)
 			return NULL;
 		}
 		Py_BEGIN_ALLOW_THREADS
-		stage = start(&plan, control, &error);
+		start(&plan, control, &failure);
 		Py_END_ALLOW_THREADS
 	}
 	PyMem_Free(arguments);
 	PyMem_Free(environment);
-	return launch_result(stage, error < 0 ? -error : error);
+	return launch_result(&failure);
 }
 
 static PyObject *core_execute(PyObject *module, PyObject *args)

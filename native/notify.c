@@ -318,8 +318,10 @@ int notify_start(struct session *session)
 	notifier.workers_most = session_workers_allowed(WORKERS_MOST);
 	for (int i = 0; i < 2; i++) {
 		int error = start_worker(&notifier);
-		if (error)
+		if (error) {
+			session->refused = error == -EPERM ? "clone3" : "clone";
 			return error;
+		}
 	}
 	return 0;
 }

@@ -239,7 +239,6 @@ static void on_call(struct stopped_call *call)
 		.stopped = call,
 	};
 	memcpy(request.args, call->args, sizeof(request.args));
-	atomic_fetch_add(&session->stops, 1);
 	bool look = request.row && request.row->operation == OP_STAT;
 	enum pool_taken taken = request_might_block(&request)
 					? pool_submit(&tracer.pool, &request, call, !look)
@@ -399,6 +398,26 @@ static bool wait_event(struct news *news_ret, struct job **job_ret)
 	}
 }
 
+// Says which call it was that failed.
+static int refused(const char *call)
+{
+	tracer.session->refused = call;
+	return -errno;
+}
+
+// What would be missed only once a target waits for it.
+static int check_own_calls(pid_t child)
+{
+	siginfo_t news;
+	if (tracer.pool.tracer < 0)
+		return refused("gettid");
+	if (syscall(SYS_tgkill, getpid(), tracer.pool.tracer, 0) < 0)
+		return refused("tgkill");
+	if (waitid(P_PID, (id_t)child, &news, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		return refused("waitid");
+	return 0;
+}
+
 static void *trace(void *argument)
 {
 	pid_t child = *(pid_t *)argument;
@@ -406,7 +425,9 @@ static void *trace(void *argument)
 	struct job *job;
 	pool_init(&tracer.pool);
 	tracer.thread = pthread_self();
-	tracer.error = ptrace(PTRACE_SEIZE, child, NULL, (long)OPTIONS) < 0 ? -errno : 0;
+	tracer.error = check_own_calls(child);
+	if (!tracer.error && ptrace(PTRACE_SEIZE, child, NULL, (long)OPTIONS) < 0)
+		tracer.error = -errno;
 	bool seized = tracer.error == 0;
 	// Its calls stop from the first time on that it is resumed for that.
 	if (seized && atomic_load(&tracer.session->every_call))

@@ -24,6 +24,13 @@
 #define MEMORY_BYTES_MOST ((size_t)4 << 30)
 #define MEMORY_BYTES_LEAST ((size_t)1 << 20)
 
+// Says which call it was that failed.
+static int refused(struct session *session, const char *call)
+{
+	session->refused = call;
+	return -errno;
+}
+
 int session_map(struct session *session, int fd)
 {
 	int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
@@ -46,7 +53,7 @@ static int map_memory(struct session *session, int fd)
 {
 	int error = session_map(session, fd);
 	if (!error && fd >= 0 && ftruncate(fd, (off_t)session->memory_size) < 0)
-		error = -errno;
+		error = refused(session, "ftruncate");
 	if (!error)
 		error = session_make_locks(session);
 	if (error)
@@ -87,7 +94,8 @@ int session_create_memory(struct session *session)
 {
 	struct rlimit limit = raise_file_size();
 	session->memory = memfd_create("fakeroot-sc inode table", MFD_CLOEXEC);
-	int error = session->memory < 0 ? -errno : map_memory(session, session->memory);
+	int error = session->memory < 0 ? refused(session, "memfd_create")
+					: map_memory(session, session->memory);
 	setrlimit(RLIMIT_FSIZE, &limit);
 	if (error == -EFBIG) {
 		munmap(session->page, session->memory_size);
@@ -100,12 +108,26 @@ int session_create_memory(struct session *session)
 	return error;
 }
 
+// A process whose number there is another one has been put into a PID namespace, and its
+// /proc was not: whatever is asked there of a target is asked of somebody else.
+static int check_pid_namespace(struct session *session)
+{
+	char text[16];
+	ssize_t length = readlink("/proc/self", text, sizeof(text) - 1);
+	if (length < 0)
+		return refused(session, "readlink");
+	text[length] = '\0';
+	return atoi(text) == getpid() ? 0 : -EXDEV;
+}
+
 static int find_proc(struct session *session)
 {
 	struct stat st;
 	struct statfs fs;
-	if (statfs("/proc", &fs) < 0 || stat("/proc/self/fd", &st) < 0)
-		return -errno;
+	if (statfs("/proc", &fs) < 0)
+		return refused(session, "statfs");
+	if (stat("/proc/self/fd", &st) < 0)
+		return refused(session, "stat");
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return -ENOENT;
 	session->proc_dev = st.st_dev;
@@ -113,16 +135,17 @@ static int find_proc(struct session *session)
 		session->own_dev = st.st_dev;
 		session->own_ino = st.st_ino;
 	}
-	return 0;
+	return check_pid_namespace(session);
 }
 
 // Old container profiles refuse statx(2). libc would make do without it, but there
 // is no birth time to be had another way.
-static int require_statx(void)
+static int require_statx(struct session *session)
 {
 	struct statx self;
 	long result = syscall(SYS_statx, AT_FDCWD, "/proc/self", 0, STATX_INO, &self);
-	return result < 0 && (errno == EPERM || errno == ENOSYS) ? -errno : 0;
+	bool missing = result < 0 && (errno == EPERM || errno == ENOSYS);
+	return missing ? refused(session, "statx") : 0;
 }
 
 // How this kernel behaves where kernels differ, found by trying.
@@ -145,19 +168,20 @@ void session_init(struct session *session)
 	session->memory_reader = -1;
 	session->live_lock = -1;
 	session->control = -1;
+	session->refused = "";
 }
 
 int session_create(struct session *session)
 {
 	probe_kernel(session);
-	int error = require_statx();
+	int error = require_statx(session);
 	if (!error)
 		error = find_proc(session);
 	if (error)
 		return error;
 	session->watch = epoll_create1(EPOLL_CLOEXEC);
 	if (session->watch < 0)
-		return -errno;
+		return refused(session, "epoll_create1");
 	error = session->page ? 0 : session_create_memory(session);
 	return error ? error : mounts_open(session);
 }
@@ -340,13 +364,13 @@ int session_detach(struct session *session, int keep)
 	int ends[2];
 	struct stat st;
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+		return refused(session, "pipe2");
 	for (int fd = 0; fd <= 1; fd++)
 		if (dup2(ends[0], fd) < 0)
-			return -errno;
+			return refused(session, "dup2");
 	// A path through /proc/self/cwd shall lead nowhere: to /proc, at most.
 	if (chdir("/proc/self/fdinfo") < 0)
-		return -errno;
+		return refused(session, "chdir");
 	SCOPED_FD memfd = memfd_create("", MFD_CLOEXEC);
 	const int nameless[SESSION_NAMELESS] = {
 		[SESSION_NAMELESS_PIPE] = 0,

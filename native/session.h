@@ -54,8 +54,9 @@ struct session {
 	int listener;        // of seccomp notifications, or -1
 	int command_changes; // under ptrace: what has become of COMMAND (ptrace.h), or -1
 	int filters;         // of ours that every target runs under
-	_Atomic uint32_t stops; // under ptrace: calls that have stopped their target
-	atomic_bool every_call; // of a target stops it, whatever the filter says
+	atomic_bool every_call; // under ptrace: of a target stops it, whatever the filter says
+	atomic_bool on_trial; // COMMAND is not executed yet (trial.h)
+	const char *refused; // the system call for whose sake the session cannot be, or ""
 	int watch;    // the workers' epoll instance
 	int mounts;   // the list of mounts, mounts.h
 	int memory;   // the file of page and table, to be given to targets, or -1: private
@@ -106,8 +107,8 @@ struct session {
 void session_init(struct session *session);
 
 // Makes a session that can be run, in a memory of its own unless it has one. Returns 0,
-// or a negative errno: -ENOENT for a missing /proc, -EPERM or -ENOSYS for a refused
-// statx(2), -ENOMEM, -EMFILE.
+// or a negative errno with session->refused: -ENOENT for a missing /proc, -EXDEV for one of
+// another PID namespace, -EPERM or -ENOSYS for a refused call, -ENOMEM, -EMFILE.
 int session_create(struct session *session);
 void session_destroy(struct session *session);
 

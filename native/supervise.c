@@ -22,6 +22,7 @@ struct life {
 	uint32_t stops;
 	uint32_t told; // session->changes when session->ended was called
 	bool failed;   // it could not save: trying again at once is of no use
+	int shown;     // the exit status that stands for COMMAND's end
 };
 
 // Until COMMAND ends the supervisor stays in its process group: a parent in another
@@ -58,12 +59,16 @@ static void command_changed(struct life *life, int status)
 	// The next run may begin before this process has ended.
 	if (life->session->durable && !life->failed && nothing_left())
 		live_end_run(life->session);
-	if (trouble >= 0)
+	if (trouble >= 0) {
+		life->shown = trouble;
 		control_send(control, CONTROL_EXITED, trouble);
-	else if (WIFSIGNALED(status))
+	} else if (WIFSIGNALED(status)) {
+		life->shown = 128 + WTERMSIG(status);
 		control_send(control, CONTROL_KILLED, WTERMSIG(status));
-	else
+	} else {
+		life->shown = WEXITSTATUS(status);
 		control_send(control, CONTROL_EXITED, WEXITSTATUS(status));
+	}
 }
 
 // What COMMAND has left behind may have changed more.
@@ -104,7 +109,7 @@ static bool hear_tracer(struct life *life)
 static void hear_front(struct life *life)
 {
 	struct control_message message;
-	ssize_t size = recv(life->session->control, &message, sizeof(message), MSG_DONTWAIT);
+	ssize_t size = read(life->session->control, &message, sizeof(message));
 	if (size >= CONTROL_HEAD) {
 		// Whoever continues a job sends its whole group SIGCONT, COMMAND included;
 		// a second one, late, must not undo the next stop.
@@ -123,9 +128,9 @@ static void hear_front(struct life *life)
 		kill(life->command, SIGKILL);
 }
 
-void supervise(struct session *session, pid_t command)
+int supervise(struct session *session, pid_t command)
 {
-	struct life life = {.session = session, .command = command};
+	struct life life = {.session = session, .command = command, .shown = CONTROL_TROUBLE};
 	sigset_t child;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
@@ -164,4 +169,5 @@ void supervise(struct session *session, pid_t command)
 			mounts_changed(session);
 	}
 	end(&life);
+	return life.shown;
 }

@@ -10,6 +10,7 @@
 
 // Reaps COMMAND and every orphan, tells the front process what becomes of
 // COMMAND, and returns when the last target has gone. All signals are blocked.
-void supervise(struct session *session, pid_t command);
+// Returns the exit status that the front process was to end with.
+int supervise(struct session *session, pid_t command);
 
 #endif

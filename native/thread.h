@@ -4,22 +4,14 @@
 #ifndef FSC_THREAD_H
 #define FSC_THREAD_H
 
-#include <pthread.h>
 #include <stddef.h>
 
 #define THREAD_STACK ((size_t)1 << 20) // a Python handler's frames included
 
 // Returns 0 or -errno.
-static inline int thread_start(void *(*function)(void *), void *argument)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, THREAD_STACK);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	int error = pthread_create(&thread, &attributes, function, argument);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
+int thread_start(void *(*function)(void *), void *argument);
+
+// How many filters this process has put on itself for that (Seccomp_filters), 0 or 1.
+int thread_filters(void);
 
 #endif

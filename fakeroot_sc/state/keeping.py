@@ -12,10 +12,10 @@ from fakeroot_sc.plan import TROUBLE, Plan
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.sync import LIVE_SUFFIX, Sync
 
-_Run = Callable[["_core.Ended | None", "_core.Live"], tuple[str, int]]
+_Run = Callable[["_core.Ended | None", "_core.Live"], "_core.Launched"]
 
 
-def run_with_state(plan: Plan, session_pass: int, run: _Run) -> tuple[str, int]:
+def run_with_state(plan: Plan, session_pass: int, run: _Run) -> "_core.Launched":
     """Runs in the memory of the plan's state.  Returns what ``run`` returns.  Raises
     StateError, with nothing run."""
     assert plan.state is not None
@@ -56,7 +56,7 @@ def _is_on_read_only_file_system(path: str) -> bool:
         return False
 
 
-def _run_with_copy(path: str, run: _Run) -> tuple[str, int]:
+def _run_with_copy(path: str, run: _Run) -> "_core.Launched":
     from fakeroot_sc.state.database import Database
     from fakeroot_sc.state.memory import loaded
 

@@ -9,6 +9,9 @@
 
 #define OWNER 0700u
 
+// vfs_mkdir() takes no more of it; a sandbox may refuse the rest.
+#define MKDIR_MODE 01777u
+
 static long create_once(const struct kernel_call *call, unsigned mode, unsigned needed)
 {
 	const struct session_page *page = session_attached();
@@ -30,8 +33,9 @@ static long create(const struct kernel_call *call, unsigned mode, unsigned neede
 
 long creations_mkdir(const char *path, unsigned mode)
 {
+	mode &= MKDIR_MODE;
 	struct kernel_call call = KERNEL_CALL(__NR_mkdir, (long)path, (long)mode);
-	return create(&call, mode & 01777u, OWNER, AT_FDCWD, path);
+	return create(&call, mode, OWNER, AT_FDCWD, path);
 }
 
 EXPORTED int mkdir(const char *path, unsigned mode)
@@ -41,8 +45,9 @@ EXPORTED int mkdir(const char *path, unsigned mode)
 
 EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
 {
+	mode &= MKDIR_MODE;
 	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
-	return (int)libc_result(create(&call, mode & 01777u, OWNER, dirfd, path));
+	return (int)libc_result(create(&call, mode, OWNER, dirfd, path));
 }
 
 EXPORTED int symlink(const char *target, const char *path)

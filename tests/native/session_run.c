@@ -56,9 +56,9 @@ static int supervise_command(const struct launch_plan *plan, const char *shim, i
 	session.control = control;
 	session_publish(&session, PLACEHOLDER_PASS, false);
 	credentials_init(&session);
-	enum launch_stage stage = launch(&session, plan, &command, &error);
-	if (stage != LAUNCH_NONE) {
-		fprintf(stderr, "launch: stage %d, errno %d\n", (int)stage, error);
+	struct launch_failure failure;
+	if (launch(&session, plan, &command, &failure) != LAUNCH_NONE) {
+		fprintf(stderr, "launch: stage %d, errno %d\n", (int)failure.stage, failure.error);
 		return 1;
 	}
 	supervise(&session, command);
