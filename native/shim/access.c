@@ -45,7 +45,7 @@ static long without_flags(int dirfd, const char *path, int mode)
 
 // libcs that know faccessat2() try it first: glibc always, musl for flags. Before
 // there was one, glibc looked at the attributes itself, by the ids that it saw.
-EXPORTED int faccessat(int dirfd, const char *path, int mode, int flags)
+EXPORTED(int, faccessat, int dirfd, const char *path, int mode, int flags)
 {
 	enum libc_style style = libc_style();
 	long returned = -ENOSYS;
@@ -58,14 +58,14 @@ EXPORTED int faccessat(int dirfd, const char *path, int mode, int flags)
 	return (int)libc_result(without_flags(dirfd, path, mode));
 }
 
-EXPORTED int access(const char *path, int mode)
+EXPORTED(int, access, const char *path, int mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_access, (long)path, mode);
 	return (int)libc_result(permitted(&call, AT_FDCWD, path, mode, 0));
 }
 
 // Both ids are root's, so this is access(2), and that is what older libcs make of it.
-EXPORTED int eaccess(const char *path, int mode)
+EXPORTED(int, eaccess, const char *path, int mode)
 {
 	enum libc_style style = libc_style();
 	return style == LIBC_GLIBC_OLD || style == LIBC_GLIBC_AT

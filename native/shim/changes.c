@@ -30,19 +30,19 @@
 		(int)libc_result(change_owner(&call, dirfd, path, flags, uid, gid));              \
 	})
 
-EXPORTED int chown(const char *path, unsigned uid, unsigned gid)
+EXPORTED(int, chown, const char *path, unsigned uid, unsigned gid)
 {
 	return CHANGE_OWNER(AT_FDCWD, path, 0, NR_WIDE_IDS(chown), (long)path, (long)uid,
 			    (long)gid);
 }
 
-EXPORTED int lchown(const char *path, unsigned uid, unsigned gid)
+EXPORTED(int, lchown, const char *path, unsigned uid, unsigned gid)
 {
 	return CHANGE_OWNER(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, NR_WIDE_IDS(lchown), (long)path,
 			    (long)uid, (long)gid);
 }
 
-EXPORTED int fchownat(int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
+EXPORTED(int, fchownat, int dirfd, const char *path, unsigned uid, unsigned gid, int flags)
 {
 	return CHANGE_OWNER(dirfd, path, flags, __NR_fchownat, dirfd, (long)path, (long)uid,
 			    (long)gid, flags);
@@ -72,7 +72,7 @@ static bool has_link(int fd, long returned, char link_ret[static CHANGE_LINK_ROO
 	return true;
 }
 
-EXPORTED int fchown(int fd, unsigned uid, unsigned gid)
+EXPORTED(int, fchown, int fd, unsigned uid, unsigned gid)
 {
 	char link[CHANGE_LINK_ROOM];
 	struct kernel_call call =
@@ -115,7 +115,7 @@ static bool changed_by_kernel(const struct kernel_call *call, int dirfd, const c
 	return changed;
 }
 
-EXPORTED int chmod(const char *path, unsigned mode)
+EXPORTED(int, chmod, const char *path, unsigned mode)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_chmod, (long)path, (long)mode);
 	return changed_by_kernel(&call, AT_FDCWD, path, 0, mode)
@@ -123,7 +123,7 @@ EXPORTED int chmod(const char *path, unsigned mode)
 		       : (int)libc_result(session_trapped(&call));
 }
 
-EXPORTED int fchmod(int fd, unsigned mode)
+EXPORTED(int, fchmod, int fd, unsigned mode)
 {
 	char link[CHANGE_LINK_ROOM];
 	struct kernel_call call = KERNEL_CALL(__NR_fchmod, fd, (long)mode);
@@ -173,7 +173,7 @@ static bool may_call_fchmodat2(void)
 	return libc_style() == LIBC_GLIBC_NEW || (page && session_may_look(page, &look));
 }
 
-EXPORTED int fchmodat(int dirfd, const char *path, unsigned mode, int flags)
+EXPORTED(int, fchmodat, int dirfd, const char *path, unsigned mode, int flags)
 {
 	enum libc_style style = libc_style();
 	struct kernel_call plain = KERNEL_CALL(__NR_fchmodat, dirfd, (long)path, (long)mode);

@@ -38,39 +38,39 @@ long creations_mkdir(const char *path, unsigned mode)
 	return create(&call, mode, OWNER, AT_FDCWD, path);
 }
 
-EXPORTED int mkdir(const char *path, unsigned mode)
+EXPORTED(int, mkdir, const char *path, unsigned mode)
 {
 	return (int)libc_result(creations_mkdir(path, mode));
 }
 
-EXPORTED int mkdirat(int dirfd, const char *path, unsigned mode)
+EXPORTED(int, mkdirat, int dirfd, const char *path, unsigned mode)
 {
 	mode &= MKDIR_MODE;
 	struct kernel_call call = KERNEL_CALL(__NR_mkdirat, dirfd, (long)path, (long)mode);
 	return (int)libc_result(create(&call, mode, OWNER, dirfd, path));
 }
 
-EXPORTED int symlink(const char *target, const char *path)
+EXPORTED(int, symlink, const char *target, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlink, (long)target, (long)path);
 	return (int)libc_result(create(&call, 0, 0, AT_FDCWD, path));
 }
 
-EXPORTED int symlinkat(const char *target, int dirfd, const char *path)
+EXPORTED(int, symlinkat, const char *target, int dirfd, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_symlinkat, (long)target, dirfd, (long)path);
 	return (int)libc_result(create(&call, 0, 0, dirfd, path));
 }
 
 #ifdef __x86_64__ // libcs of i386 go by socketcall(2)
-EXPORTED int bind(int fd, const void *address, unsigned size)
+EXPORTED(int, bind, int fd, const void *address, unsigned size)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_bind, fd, (long)address, (long)size);
 	return (int)libc_result(create_once(&call, 0, 0));
 }
 #endif
 
-EXPORTED int chdir(const char *path)
+EXPORTED(int, chdir, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_chdir, (long)path);
 	long returned = kernel_call_plain(&call);
@@ -80,7 +80,7 @@ EXPORTED int chdir(const char *path)
 }
 
 #ifdef __x86_64__ // to i386 programs, the size is one register or two
-EXPORTED int truncate(const char *path, long size)
+EXPORTED(int, truncate, const char *path, long size)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_truncate, (long)path, size);
 	long returned = kernel_call_plain(&call);

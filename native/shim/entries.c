@@ -114,46 +114,46 @@ static long renaming(const struct kernel_call *call, int dirfd, const char *path
 	return healed(call, returned, dirfd, path, new_dirfd, new_path);
 }
 
-EXPORTED int unlink(const char *path)
+EXPORTED(int, unlink, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_unlink, (long)path);
 	return (int)libc_result(removing(&call, AT_FDCWD, path));
 }
 
-EXPORTED int rmdir(const char *path)
+EXPORTED(int, rmdir, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_rmdir, (long)path);
 	return (int)libc_result(removing(&call, AT_FDCWD, path));
 }
 
-EXPORTED int unlinkat(int dirfd, const char *path, int flags)
+EXPORTED(int, unlinkat, int dirfd, const char *path, int flags)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_unlinkat, dirfd, (long)path, flags);
 	return (int)libc_result(removing(&call, dirfd, path));
 }
 
 // remove(3): EISDIR is what Linux says of an attempt to unlink a directory.
-EXPORTED int remove(const char *path)
+EXPORTED(int, remove, const char *path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_unlink, (long)path);
 	long returned = removing(&call, AT_FDCWD, path);
 	return returned == -EISDIR ? rmdir(path) : (int)libc_result(returned);
 }
 
-EXPORTED int rename(const char *path, const char *new_path)
+EXPORTED(int, rename, const char *path, const char *new_path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_rename, (long)path, (long)new_path);
 	return (int)libc_result(renaming(&call, AT_FDCWD, path, AT_FDCWD, new_path));
 }
 
-EXPORTED int renameat(int dirfd, const char *path, int new_dirfd, const char *new_path)
+EXPORTED(int, renameat, int dirfd, const char *path, int new_dirfd, const char *new_path)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_renameat, dirfd, (long)path, new_dirfd, (long)new_path);
 	return (int)libc_result(renaming(&call, dirfd, path, new_dirfd, new_path));
 }
 
-EXPORTED int renameat2(int dirfd, const char *path, int new_dirfd, const char *new_path,
+EXPORTED(int, renameat2, int dirfd, const char *path, int new_dirfd, const char *new_path,
 		       unsigned flags)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_renameat2, dirfd, (long)path, new_dirfd,
@@ -164,13 +164,13 @@ EXPORTED int renameat2(int dirfd, const char *path, int new_dirfd, const char *n
 	return (int)libc_result(renaming(&call, dirfd, path, new_dirfd, new_path));
 }
 
-EXPORTED int link(const char *path, const char *new_path)
+EXPORTED(int, link, const char *path, const char *new_path)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_link, (long)path, (long)new_path);
 	return (int)libc_result(linking(&call, AT_FDCWD, path, AT_FDCWD, new_path));
 }
 
-EXPORTED int linkat(int dirfd, const char *path, int new_dirfd, const char *new_path, int flags)
+EXPORTED(int, linkat, int dirfd, const char *path, int new_dirfd, const char *new_path, int flags)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_linkat, dirfd, (long)path, new_dirfd, (long)new_path, flags);

@@ -301,7 +301,7 @@ static int end(struct fts *walk)
 #define CALLER __builtin_return_address(0)
 #define NEXT(function) ((__typeof__(&(function)))next)
 
-EXPORTED struct fts *fts_open(char *const *paths, int options, fts_compare *compar)
+EXPORTED(struct fts *, fts_open, char *const *paths, int options, fts_compare *compar)
 {
 	void *next;
 	if (fts_is_libcs(FTS_FUNCTION_OPEN, CALLER, &next))
@@ -309,7 +309,7 @@ EXPORTED struct fts *fts_open(char *const *paths, int options, fts_compare *comp
 	return next ? NEXT(fts_open)(paths, options, compar) : NULL;
 }
 
-EXPORTED struct fts_entry *fts_read(struct fts *walk)
+EXPORTED(struct fts_entry *, fts_read, struct fts *walk)
 {
 	void *next;
 	if (fts_is_libcs(FTS_FUNCTION_READ, CALLER, &next))
@@ -317,7 +317,7 @@ EXPORTED struct fts_entry *fts_read(struct fts *walk)
 	return next ? NEXT(fts_read)(walk) : NULL;
 }
 
-EXPORTED struct fts_entry *fts_children(struct fts *walk, int instruction)
+EXPORTED(struct fts_entry *, fts_children, struct fts *walk, int instruction)
 {
 	void *next;
 	if (fts_is_libcs(FTS_FUNCTION_CHILDREN, CALLER, &next))
@@ -325,7 +325,7 @@ EXPORTED struct fts_entry *fts_children(struct fts *walk, int instruction)
 	return next ? NEXT(fts_children)(walk, instruction) : NULL;
 }
 
-EXPORTED int fts_set(struct fts *walk, struct fts_entry *entry, int instruction)
+EXPORTED(int, fts_set, struct fts *walk, struct fts_entry *entry, int instruction)
 {
 	void *next;
 	if (!fts_is_libcs(FTS_FUNCTION_SET, CALLER, &next))
@@ -338,7 +338,7 @@ EXPORTED int fts_set(struct fts *walk, struct fts_entry *entry, int instruction)
 	return 0;
 }
 
-EXPORTED int fts_close(struct fts *walk)
+EXPORTED(int, fts_close, struct fts *walk)
 {
 	void *next;
 	if (fts_is_libcs(FTS_FUNCTION_CLOSE, CALLER, &next))

@@ -35,37 +35,37 @@ static int ids(long number, unsigned *real, unsigned *effective, unsigned *saved
 	return 0;
 }
 
-EXPORTED unsigned getuid(void)
+EXPORTED(unsigned, getuid, void)
 {
 	return id(NR(getuid));
 }
 
-EXPORTED unsigned geteuid(void)
+EXPORTED(unsigned, geteuid, void)
 {
 	return id(NR(geteuid));
 }
 
-EXPORTED unsigned getgid(void)
+EXPORTED(unsigned, getgid, void)
 {
 	return id(NR(getgid));
 }
 
-EXPORTED unsigned getegid(void)
+EXPORTED(unsigned, getegid, void)
 {
 	return id(NR(getegid));
 }
 
-EXPORTED int getresuid(unsigned *real, unsigned *effective, unsigned *saved)
+EXPORTED(int, getresuid, unsigned *real, unsigned *effective, unsigned *saved)
 {
 	return ids(NR(getresuid), real, effective, saved);
 }
 
-EXPORTED int getresgid(unsigned *real, unsigned *effective, unsigned *saved)
+EXPORTED(int, getresgid, unsigned *real, unsigned *effective, unsigned *saved)
 {
 	return ids(NR(getresgid), real, effective, saved);
 }
 
-EXPORTED int getgroups(int size, unsigned *list)
+EXPORTED(int, getgroups, int size, unsigned *list)
 {
 	struct kernel_call call = KERNEL_CALL(NR(getgroups), size, (long)list);
 	return (int)libc_result(session_trapped(&call));

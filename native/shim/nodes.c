@@ -131,7 +131,7 @@ static int make_node(const struct kernel_call *call, int dirfd, const char *path
 	return (int)libc_result(session_trapped(call));
 }
 
-EXPORTED int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev)
+EXPORTED(int, mknodat, int dirfd, const char *path, unsigned mode, uint64_t dev)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_mknodat, dirfd, (long)path, (long)mode, (long)dev);
@@ -141,7 +141,7 @@ EXPORTED int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev)
 	return make_node(&call, dirfd, path, mode, dev);
 }
 
-EXPORTED int mknod(const char *path, unsigned mode, uint64_t dev)
+EXPORTED(int, mknod, const char *path, unsigned mode, uint64_t dev)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_mknod, (long)path, (long)mode, (long)dev);
 	if (libc_style() != LIBC_OTHER)
@@ -150,12 +150,12 @@ EXPORTED int mknod(const char *path, unsigned mode, uint64_t dev)
 }
 
 // The names for programs built with glibc before 2.33.
-EXPORTED int __xmknod(int version, const char *path, unsigned mode, const uint64_t *dev)
+EXPORTED(int, __xmknod, int version, const char *path, unsigned mode, const uint64_t *dev)
 {
 	return version == VERSION_MKNOD ? mknod(path, mode, *dev) : (int)libc_result(-EINVAL);
 }
 
-EXPORTED int __xmknodat(int version, int dirfd, const char *path, unsigned mode,
+EXPORTED(int, __xmknodat, int version, int dirfd, const char *path, unsigned mode,
 			const uint64_t *dev)
 {
 	return version == VERSION_MKNOD ? mknodat(dirfd, path, mode, *dev)

@@ -21,9 +21,6 @@
 #define LARGE O_LARGEFILE
 #endif
 
-// glibc's own, a point where a thread can be cancelled while it waits (a FIFO). On i386
-// it would add a flag.
-extern int __open64(const char *path, int flags, ...) __attribute__((weak));
 extern int *__errno_location(void) __attribute__((weak));
 
 bool opening_is_ordinary(const struct session_page *page, const struct kernel_call *call,
@@ -64,10 +61,12 @@ static long open_once(int dirfd, const char *path, int flags, unsigned mode)
 	struct kernel_call call = call_of(dirfd, path, flags, mode);
 	if (flags & (O_CREAT | TEMPORARY))
 		return create(&call, mode);
-	if (LARGE || dirfd != AT_FDCWD || !__open64 || !__errno_location)
+	const struct chain_libc *libc = chain_libc();
+	// On i386 it would add a flag.
+	if (LARGE || dirfd != AT_FDCWD || !libc->__open64 || !__errno_location)
 		return kernel_call_plain(&call);
 	int before = *__errno_location();
-	int fd = __open64(path, flags);
+	int fd = libc->__open64(path, flags);
 	if (fd >= 0)
 		return fd;
 	int error = *__errno_location();
@@ -94,55 +93,55 @@ long opening_at(int dirfd, const char *path, int flags, unsigned mode)
 		mode;                                                                             \
 	})
 
-EXPORTED int open(const char *path, int flags, ...)
+EXPORTED(int, open, const char *path, int flags, ...)
 {
 	return (int)libc_result(opening_at(AT_FDCWD, path, flags, MODE(flags, flags)));
 }
 
-EXPORTED int open64(const char *path, int flags, ...)
+EXPORTED(int, open64, const char *path, int flags, ...)
 {
 	return (int)libc_result(opening_at(AT_FDCWD, path, flags | LARGE, MODE(flags, flags)));
 }
 
-EXPORTED int openat(int dirfd, const char *path, int flags, ...)
+EXPORTED(int, openat, int dirfd, const char *path, int flags, ...)
 {
 	return (int)libc_result(opening_at(dirfd, path, flags, MODE(flags, flags)));
 }
 
-EXPORTED int openat64(int dirfd, const char *path, int flags, ...)
+EXPORTED(int, openat64, int dirfd, const char *path, int flags, ...)
 {
 	return (int)libc_result(opening_at(dirfd, path, flags | LARGE, MODE(flags, flags)));
 }
 
-EXPORTED int creat(const char *path, unsigned mode)
+EXPORTED(int, creat, const char *path, unsigned mode)
 {
 	return (int)libc_result(
 		opening_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode));
 }
 
-EXPORTED int creat64(const char *path, unsigned mode)
+EXPORTED(int, creat64, const char *path, unsigned mode)
 {
 	return (int)libc_result(
 		opening_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC | LARGE, mode));
 }
 
 // What programs built with _FORTIFY_SOURCE call without a mode.
-EXPORTED int __open_2(const char *path, int flags)
+EXPORTED(int, __open_2, const char *path, int flags)
 {
 	return (int)libc_result(opening_at(AT_FDCWD, path, flags, 0));
 }
 
-EXPORTED int __open64_2(const char *path, int flags)
+EXPORTED(int, __open64_2, const char *path, int flags)
 {
 	return (int)libc_result(opening_at(AT_FDCWD, path, flags | LARGE, 0));
 }
 
-EXPORTED int __openat_2(int dirfd, const char *path, int flags)
+EXPORTED(int, __openat_2, int dirfd, const char *path, int flags)
 {
 	return (int)libc_result(opening_at(dirfd, path, flags, 0));
 }
 
-EXPORTED int __openat64_2(int dirfd, const char *path, int flags)
+EXPORTED(int, __openat64_2, int dirfd, const char *path, int flags)
 {
 	return (int)libc_result(opening_at(dirfd, path, flags | LARGE, 0));
 }

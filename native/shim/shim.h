@@ -16,16 +16,13 @@
 #ifndef FSC_SHIM_H
 #define FSC_SHIM_H
 
+#include "chain.h"
 #include "inode_table.h"
 #include "kernel_call.h"
 #include "session_page.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#define EXPORTED __attribute__((visibility("default")))
-// A further name of an exported function.
-#define ALSO(name, of) EXPORTED __typeof__(of) name __attribute__((alias(#of)))
 
 // ---- the program's libc (libc.c) ----
 

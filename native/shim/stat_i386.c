@@ -234,62 +234,62 @@ static int shown(const struct place *place, void *buffer)
 	return (int)libc_result(returned);
 }
 
-EXPORTED int stat(const char *path, void *buffer)
+EXPORTED(int, stat, const char *path, void *buffer)
 {
 	return shown(PATH(path, 0), buffer);
 }
 
-EXPORTED int lstat(const char *path, void *buffer)
+EXPORTED(int, lstat, const char *path, void *buffer)
 {
 	return shown(PATH(path, AT_SYMLINK_NOFOLLOW), buffer);
 }
 
-EXPORTED int fstat(int fd, void *buffer)
+EXPORTED(int, fstat, int fd, void *buffer)
 {
 	return shown(DESCRIPTOR(fd), buffer);
 }
 
-EXPORTED int fstatat(int dirfd, const char *path, void *buffer, int flags)
+EXPORTED(int, fstatat, int dirfd, const char *path, void *buffer, int flags)
 {
 	return shown(AT(dirfd, path, flags), buffer);
 }
 
-EXPORTED int stat64(const char *path, struct stat64 *buffer)
+EXPORTED(int, stat64, const char *path, struct stat64 *buffer)
 {
 	return shown64(PATH(path, 0), buffer);
 }
 
-EXPORTED int lstat64(const char *path, struct stat64 *buffer)
+EXPORTED(int, lstat64, const char *path, struct stat64 *buffer)
 {
 	return shown64(PATH(path, AT_SYMLINK_NOFOLLOW), buffer);
 }
 
-EXPORTED int fstat64(int fd, struct stat64 *buffer)
+EXPORTED(int, fstat64, int fd, struct stat64 *buffer)
 {
 	return shown64(DESCRIPTOR(fd), buffer);
 }
 
-EXPORTED int fstatat64(int dirfd, const char *path, struct stat64 *buffer, int flags)
+EXPORTED(int, fstatat64, int dirfd, const char *path, struct stat64 *buffer, int flags)
 {
 	return shown64(AT(dirfd, path, flags), buffer);
 }
 
-EXPORTED int __stat64_time64(const char *path, struct stat64_time64 *buffer)
+EXPORTED(int, __stat64_time64, const char *path, struct stat64_time64 *buffer)
 {
 	return shown_time64(PATH(path, 0), buffer);
 }
 
-EXPORTED int __lstat64_time64(const char *path, struct stat64_time64 *buffer)
+EXPORTED(int, __lstat64_time64, const char *path, struct stat64_time64 *buffer)
 {
 	return shown_time64(PATH(path, AT_SYMLINK_NOFOLLOW), buffer);
 }
 
-EXPORTED int __fstat64_time64(int fd, struct stat64_time64 *buffer)
+EXPORTED(int, __fstat64_time64, int fd, struct stat64_time64 *buffer)
 {
 	return shown_time64(DESCRIPTOR(fd), buffer);
 }
 
-EXPORTED int __fstatat64_time64(int dirfd, const char *path, struct stat64_time64 *buffer,
+EXPORTED(int, __fstatat64_time64, int dirfd, const char *path, struct stat64_time64 *buffer,
 				int flags)
 {
 	return shown_time64(AT(dirfd, path, flags), buffer);
@@ -303,54 +303,54 @@ static int as_kernel(struct kernel_call call)
 	return (int)libc_result(session_trapped(&call));
 }
 
-EXPORTED int __xstat(int version, const char *path, void *buffer)
+EXPORTED(int, __xstat, int version, const char *path, void *buffer)
 {
 	if (version == VERSION_KERNEL)
 		return as_kernel(KERNEL_CALL(__NR_stat, (long)path, (long)buffer));
 	return VERSIONED(version, stat(path, buffer));
 }
 
-EXPORTED int __lxstat(int version, const char *path, void *buffer)
+EXPORTED(int, __lxstat, int version, const char *path, void *buffer)
 {
 	if (version == VERSION_KERNEL)
 		return as_kernel(KERNEL_CALL(__NR_lstat, (long)path, (long)buffer));
 	return VERSIONED(version, lstat(path, buffer));
 }
 
-EXPORTED int __fxstat(int version, int fd, void *buffer)
+EXPORTED(int, __fxstat, int version, int fd, void *buffer)
 {
 	if (version == VERSION_KERNEL)
 		return as_kernel(KERNEL_CALL(__NR_fstat, fd, (long)buffer));
 	return VERSIONED(version, fstat(fd, buffer));
 }
 
-EXPORTED int __fxstatat(int version, int dirfd, const char *path, void *buffer, int flags)
+EXPORTED(int, __fxstatat, int version, int dirfd, const char *path, void *buffer, int flags)
 {
 	return VERSIONED(version, fstatat(dirfd, path, buffer, flags));
 }
 
-EXPORTED int __xstat64(int version, const char *path, struct stat64 *buffer)
+EXPORTED(int, __xstat64, int version, const char *path, struct stat64 *buffer)
 {
 	return VERSIONED(version, stat64(path, buffer));
 }
 
-EXPORTED int __lxstat64(int version, const char *path, struct stat64 *buffer)
+EXPORTED(int, __lxstat64, int version, const char *path, struct stat64 *buffer)
 {
 	return VERSIONED(version, lstat64(path, buffer));
 }
 
-EXPORTED int __fxstat64(int version, int fd, struct stat64 *buffer)
+EXPORTED(int, __fxstat64, int version, int fd, struct stat64 *buffer)
 {
 	return VERSIONED(version, fstat64(fd, buffer));
 }
 
-EXPORTED int __fxstatat64(int version, int dirfd, const char *path, struct stat64 *buffer,
+EXPORTED(int, __fxstatat64, int version, int dirfd, const char *path, struct stat64 *buffer,
 			  int flags)
 {
 	return VERSIONED(version, fstatat64(dirfd, path, buffer, flags));
 }
 
-EXPORTED int statx(int dirfd, const char *restrict path, int flags, unsigned mask,
+EXPORTED(int, statx, int dirfd, const char *restrict path, int flags, unsigned mask,
 		   struct statx *restrict attributes)
 {
 	return (int)libc_result(look_statx(dirfd, path, flags, mask, attributes));

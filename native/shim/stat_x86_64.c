@@ -42,48 +42,48 @@ static bool is_known(int version)
 	return version == VERSION_KERNEL || version == VERSION_LINUX;
 }
 
-EXPORTED int stat(const char *path, struct stat *buffer)
+EXPORTED(int, stat, const char *path, struct stat *buffer)
 {
 	return (int)libc_result(look_path(path, buffer, 0));
 }
 
-EXPORTED int lstat(const char *path, struct stat *buffer)
+EXPORTED(int, lstat, const char *path, struct stat *buffer)
 {
 	return (int)libc_result(look_path(path, buffer, AT_SYMLINK_NOFOLLOW));
 }
 
-EXPORTED int fstat(int fd, struct stat *buffer)
+EXPORTED(int, fstat, int fd, struct stat *buffer)
 {
 	return (int)libc_result(look_descriptor(fd, buffer));
 }
 
-EXPORTED int fstatat(int dirfd, const char *path, struct stat *buffer, int flags)
+EXPORTED(int, fstatat, int dirfd, const char *path, struct stat *buffer, int flags)
 {
 	return (int)libc_result(at(dirfd, path, buffer, flags));
 }
 
-EXPORTED int __xstat(int version, const char *path, struct stat *buffer)
+EXPORTED(int, __xstat, int version, const char *path, struct stat *buffer)
 {
 	return (int)libc_result(is_known(version) ? look_path(path, buffer, 0) : -EINVAL);
 }
 
-EXPORTED int __lxstat(int version, const char *path, struct stat *buffer)
+EXPORTED(int, __lxstat, int version, const char *path, struct stat *buffer)
 {
 	return (int)libc_result(
 		is_known(version) ? look_path(path, buffer, AT_SYMLINK_NOFOLLOW) : -EINVAL);
 }
 
-EXPORTED int __fxstat(int version, int fd, struct stat *buffer)
+EXPORTED(int, __fxstat, int version, int fd, struct stat *buffer)
 {
 	return (int)libc_result(is_known(version) ? look_descriptor(fd, buffer) : -EINVAL);
 }
 
-EXPORTED int __fxstatat(int version, int dirfd, const char *path, struct stat *buffer, int flags)
+EXPORTED(int, __fxstatat, int version, int dirfd, const char *path, struct stat *buffer, int flags)
 {
 	return (int)libc_result(is_known(version) ? at(dirfd, path, buffer, flags) : -EINVAL);
 }
 
-EXPORTED int statx(int dirfd, const char *restrict path, int flags, unsigned mask,
+EXPORTED(int, statx, int dirfd, const char *restrict path, int flags, unsigned mask,
 		   struct statx *restrict attributes)
 {
 	return (int)libc_result(look_statx(dirfd, path, flags, mask, attributes));

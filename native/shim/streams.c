@@ -16,10 +16,6 @@
 #endif
 #define EVERYBODY_RW 0666u
 
-extern void *fdopen(int fd, const char *mode) __attribute__((weak));
-extern void *fdopendir(int fd) __attribute__((weak));
-extern void *_IO_fopen(const char *path, const char *mode) __attribute__((weak)); // glibc's
-
 static void close_file(long fd)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_close, fd);
@@ -55,39 +51,42 @@ static bool is_special(const char *mode)
 
 static void *open_stream(const char *path, const char *mode, int large)
 {
+	const struct chain_libc *libc = chain_libc();
 	int flags = flags_of(mode);
-	if (flags < 0) {
-		libc_set_errno(EINVAL);
+	if (flags < 0 || !libc->fdopen) {
+		libc_set_errno(flags < 0 ? EINVAL : ENOSYS);
 		return NULL;
 	}
-	if (_IO_fopen && is_special(mode))
-		return _IO_fopen(path, mode);
+	if (libc->_IO_fopen && is_special(mode))
+		return libc->_IO_fopen(path, mode);
 	int fd = (int)libc_result(opening_at(AT_FDCWD, path, flags | large, EVERYBODY_RW));
 	if (fd < 0)
 		return NULL;
-	void *stream = fdopen(fd, mode);
+	void *stream = libc->fdopen(fd, mode);
 	if (!stream)
 		close_file(fd);
 	return stream;
 }
 
-EXPORTED void *fopen(const char *path, const char *mode)
+EXPORTED(void *, fopen, const char *path, const char *mode)
 {
 	return open_stream(path, mode, 0);
 }
 
-EXPORTED void *fopen64(const char *path, const char *mode)
+EXPORTED(void *, fopen64, const char *path, const char *mode)
 {
 	return open_stream(path, mode, LARGE);
 }
 
-EXPORTED void *opendir(const char *path)
+EXPORTED(void *, opendir, const char *path)
 {
 	const int flags = O_RDONLY | O_NONBLOCK | O_DIRECTORY | O_CLOEXEC | LARGE;
-	int fd = (int)libc_result(opening_at(AT_FDCWD, path, flags, 0));
+	const struct chain_libc *libc = chain_libc();
+	int fd = libc->fdopendir ? (int)libc_result(opening_at(AT_FDCWD, path, flags, 0))
+				 : (int)libc_result(-ENOSYS);
 	if (fd < 0)
 		return NULL;
-	void *stream = fdopendir(fd);
+	void *stream = libc->fdopendir(fd);
 	if (!stream)
 		close_file(fd);
 	return stream;

@@ -74,47 +74,47 @@ static int make_file(char *template, int suffix, int flags)
 	return (int)libc_result(fd);
 }
 
-EXPORTED int mkstemp(char *template)
+EXPORTED(int, mkstemp, char *template)
 {
 	return make_file(template, 0, 0);
 }
 
-EXPORTED int mkstemp64(char *template)
+EXPORTED(int, mkstemp64, char *template)
 {
 	return make_file(template, 0, LARGE);
 }
 
-EXPORTED int mkostemp(char *template, int flags)
+EXPORTED(int, mkostemp, char *template, int flags)
 {
 	return make_file(template, 0, flags);
 }
 
-EXPORTED int mkostemp64(char *template, int flags)
+EXPORTED(int, mkostemp64, char *template, int flags)
 {
 	return make_file(template, 0, flags | LARGE);
 }
 
-EXPORTED int mkstemps(char *template, int suffix)
+EXPORTED(int, mkstemps, char *template, int suffix)
 {
 	return make_file(template, suffix, 0);
 }
 
-EXPORTED int mkstemps64(char *template, int suffix)
+EXPORTED(int, mkstemps64, char *template, int suffix)
 {
 	return make_file(template, suffix, LARGE);
 }
 
-EXPORTED int mkostemps(char *template, int suffix, int flags)
+EXPORTED(int, mkostemps, char *template, int suffix, int flags)
 {
 	return make_file(template, suffix, flags);
 }
 
-EXPORTED int mkostemps64(char *template, int suffix, int flags)
+EXPORTED(int, mkostemps64, char *template, int suffix, int flags)
 {
 	return make_file(template, suffix, flags | LARGE);
 }
 
-EXPORTED char *mkdtemp(char *template)
+EXPORTED(char *, mkdtemp, char *template)
 {
 	char *places = find_places(template, 0);
 	long returned = places ? -EEXIST : -EINVAL;

@@ -22,7 +22,7 @@ static int set(const struct kernel_call *call)
 				      : session_trapped(call));
 }
 
-EXPORTED int utimensat(int dirfd, const char *path, const struct __kernel_timespec times[2],
+EXPORTED(int, utimensat, int dirfd, const char *path, const struct __kernel_timespec times[2],
 		       int flags)
 {
 	struct kernel_call call =
@@ -31,7 +31,7 @@ EXPORTED int utimensat(int dirfd, const char *path, const struct __kernel_timesp
 	return path || libc_style() == LIBC_OTHER ? set(&call) : (int)libc_result(-EINVAL);
 }
 
-EXPORTED int futimens(int fd, const struct __kernel_timespec times[2])
+EXPORTED(int, futimens, int fd, const struct __kernel_timespec times[2])
 {
 	struct kernel_call call = KERNEL_CALL(__NR_utimensat, fd, 0, (long)times, 0);
 	return fd < 0 ? (int)libc_result(-EBADF) : set(&call);

@@ -48,42 +48,42 @@ static long list(const struct kernel_call *call)
 	return libc_result(plain ? kernel_call_passed(call, page->pass) : session_trapped(call));
 }
 
-EXPORTED long getxattr(const char *path, const char *name, void *value, size_t size)
+EXPORTED(long, getxattr, const char *path, const char *name, void *value, size_t size)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_getxattr, (long)path, (long)name, (long)value, (long)size);
 	return get(&call, path, name);
 }
 
-EXPORTED long lgetxattr(const char *path, const char *name, void *value, size_t size)
+EXPORTED(long, lgetxattr, const char *path, const char *name, void *value, size_t size)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_lgetxattr, (long)path, (long)name, (long)value, (long)size);
 	return get(&call, path, name);
 }
 
-EXPORTED long fgetxattr(int fd, const char *name, void *value, size_t size)
+EXPORTED(long, fgetxattr, int fd, const char *name, void *value, size_t size)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
 	return get(&call, NULL, name);
 }
 
-EXPORTED long listxattr(const char *path, char *names, size_t size)
+EXPORTED(long, listxattr, const char *path, char *names, size_t size)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_listxattr, (long)path, (long)names, (long)size);
 	return list(&call);
 }
 
-EXPORTED long llistxattr(const char *path, char *names, size_t size)
+EXPORTED(long, llistxattr, const char *path, char *names, size_t size)
 {
 	struct kernel_call call =
 		KERNEL_CALL(__NR_llistxattr, (long)path, (long)names, (long)size);
 	return list(&call);
 }
 
-EXPORTED long flistxattr(int fd, char *names, size_t size)
+EXPORTED(long, flistxattr, int fd, char *names, size_t size)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_flistxattr, fd, (long)names, (long)size);
 	return list(&call);
@@ -128,7 +128,7 @@ static int set(const struct kernel_call *call, int dirfd, const char *path, cons
 	return (int)libc_result(session_trapped(call));
 }
 
-EXPORTED int setxattr(const char *path, const char *name, const void *value, size_t size,
+EXPORTED(int, setxattr, const char *path, const char *name, const void *value, size_t size,
 		      int flags)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_setxattr, (long)path, (long)name, (long)value,
@@ -136,7 +136,7 @@ EXPORTED int setxattr(const char *path, const char *name, const void *value, siz
 	return set(&call, AT_FDCWD, path, name, 0);
 }
 
-EXPORTED int lsetxattr(const char *path, const char *name, const void *value, size_t size,
+EXPORTED(int, lsetxattr, const char *path, const char *name, const void *value, size_t size,
 		       int flags)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_lsetxattr, (long)path, (long)name, (long)value,
@@ -144,7 +144,7 @@ EXPORTED int lsetxattr(const char *path, const char *name, const void *value, si
 	return set(&call, AT_FDCWD, path, name, AT_SYMLINK_NOFOLLOW);
 }
 
-EXPORTED int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+EXPORTED(int, fsetxattr, int fd, const char *name, const void *value, size_t size, int flags)
 {
 	struct kernel_call call = KERNEL_CALL(__NR_fsetxattr, fd, (long)name, (long)value,
 					      (long)size, flags);
