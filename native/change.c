@@ -4,9 +4,12 @@
 #include "answer.h"
 #include "metadata.h"
 #include "mounts.h"
+#include "scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 // A file's first record on overlayfs must hold the birth time that it has after
 // being copied up, which any change brings about.
@@ -84,6 +87,35 @@ int change_begin(struct request *request, bool pin, struct subject *subject_ret)
 	if (subject_ret->real.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return -EPERM;
 	return 0;
+}
+
+// To the owner that it has, or where that takes more than the time, by the time of access that
+// it had a moment ago.
+static int touch(const char *path, int dirfd, int flags, const struct statx *real)
+{
+	const struct timespec times[2] = {
+		{.tv_sec = real->stx_atime.tv_sec, .tv_nsec = real->stx_atime.tv_nsec},
+		{.tv_nsec = UTIME_OMIT},
+	};
+	int result = rules_chown_takes(real)
+			     ? utimensat(dirfd, path, times, flags)
+			     : fchownat(dirfd, path, real->stx_uid, (gid_t)-1, flags);
+	return result < 0 ? -errno : 0;
+}
+
+int change_touch(struct request *request, const struct subject *subject)
+{
+	struct statx seen;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (take_look(request, &seen) ||
+	    rules_changed_now(&subject->real, now.tv_sec, (uint32_t)now.tv_nsec))
+		return 0;
+	if (subject->fd >= 0)
+		return touch("", subject->fd, AT_EMPTY_PATH, &subject->real);
+	SCOPED(subject_close) struct subject pinned = SUBJECT_NONE_YET;
+	int error = resolve_subject(request, request_flags(request), &pinned);
+	return error ? error : touch("", pinned.fd, AT_EMPTY_PATH, &pinned.real);
 }
 
 void change_outcome(struct outcome *outcome, int result)

@@ -13,6 +13,10 @@
 // RESOLVE_LEAVE.
 int change_begin(struct request *request, bool pin, struct subject *subject_ret);
 
+// Moves the file's time of last change, as the kernel would have for a change that is only
+// remembered; a target whose shim has looked at the file does so itself. Returns 0 or -errno.
+int change_touch(struct request *request, const struct subject *subject);
+
 // Makes an outcome of what change_begin() or a change returned.
 void change_outcome(struct outcome *outcome, int result);
 

@@ -8,7 +8,10 @@
 #include "scope.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 // chown_common(): whoever calls it, a file that is no directory loses set-user-ID,
 // and set-group-ID where the group may execute. Without that bit it stands for
@@ -70,13 +73,33 @@ static int remember_owner(struct request *request, struct subject *subject, uint
 	return metadata_store(session, &record);
 }
 
+// epoll(7) and the like: nobody changes those since Linux 6.16.
+static bool is_anonymous(const struct session *session, const struct statx *real)
+{
+	return makedev(real->stx_dev_major, real->stx_dev_minor) ==
+	       session->nameless_devs[SESSION_NAMELESS_ANONYMOUS];
+}
+
+static int try_chown(struct request *request)
+{
+	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
+	bool refused = resolve_subject(request, request_flags(request), &subject) == 0 &&
+		       fchownat(subject.fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH) < 0 &&
+		       errno == EOPNOTSUPP;
+	return refused ? -EOPNOTSUPP : 0;
+}
+
 void op_chown(struct request *request, struct outcome *outcome)
 {
 	SCOPED(subject_close) struct subject subject = SUBJECT_NONE_YET;
 	int result = change_begin(request, false, &subject);
+	if (!result && is_anonymous(request->session, &subject.real))
+		result = try_chown(request);
 	if (!result)
 		result = remember_owner(request, &subject,
 					request_id(request, request->row->uid),
 					request_id(request, request->row->gid));
+	if (!result)
+		change_touch(request, &subject);
 	change_outcome(outcome, result);
 }

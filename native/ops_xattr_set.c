@@ -109,6 +109,15 @@ static int remember(struct session *session, struct xattr_file *file,
 	return error ? error : store_record(session, file);
 }
 
+static int remember_in_place(struct request *request, struct xattr_file *file,
+			     const struct xattr_call *call, const struct value *value)
+{
+	int error = remember(request->session, file, call, value);
+	if (!error)
+		change_touch(request, &file->subject);
+	return error;
+}
+
 static void drop_remembered(struct session *session, struct xattr_file *file, const char *name)
 {
 	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
@@ -126,17 +135,17 @@ static bool is_remembered(struct session *session, const struct xattr_file *file
 	       XATTR_UNKNOWN;
 }
 
-static int set_user(struct session *session, struct xattr_file *file,
+static int set_user(struct request *request, struct xattr_file *file,
 		    const struct xattr_call *call, const struct value *value)
 {
-	if (!is_remembered(session, file, call->name)) {
+	if (!is_remembered(request->session, file, call->name)) {
 		if (setxattr(file->link, call->name, value->bytes, value->size,
 			     (int)call->flags) == 0)
 			return 0;
 		if (!is_root_s(errno))
 			return -errno;
 	}
-	return remember(session, file, call, value);
+	return remember_in_place(request, file, call, value);
 }
 
 // The owner's permissions are real only as far as the user stays able to work.
@@ -169,13 +178,14 @@ static int set_access_acl(struct request *request, struct xattr_file *file,
 	if (!is_root_s_acl(errno))
 		return -errno;
 	removexattr(file->link, ACL_ACCESS);
-	int error = remember(session, file, call, value);
+	int error = remember_in_place(request, file, call, value);
 	return error ? error : chmod_remember(session, &file->subject, special | mode);
 }
 
-static int set_default_acl(struct session *session, struct xattr_file *file,
+static int set_default_acl(struct request *request, struct xattr_file *file,
 			   const struct xattr_call *call, const struct value *value)
 {
+	struct session *session = request->session;
 	if (setxattr(file->link, ACL_DEFAULT, value->bytes, value->size, 0) == 0) {
 		drop_remembered(session, file, ACL_DEFAULT);
 		return 0;
@@ -183,22 +193,21 @@ static int set_default_acl(struct session *session, struct xattr_file *file,
 	if (!is_root_s_acl(errno))
 		return -errno;
 	removexattr(file->link, ACL_DEFAULT);
-	return remember(session, file, call, value);
+	return remember_in_place(request, file, call, value);
 }
 
-static int remove_one(struct session *session, struct xattr_file *file, const char *name);
+static int remove_one(struct request *request, struct xattr_file *file, const char *name);
 
 static int set_acl(struct request *request, struct xattr_file *file, const struct xattr_call *call,
 		   const struct value *value)
 {
-	struct session *session = request->session;
 	if (acl_form(value->bytes, value->size) == 0)
-		return remove_one(session, file, call->name);
+		return remove_one(request, file, call->name);
 	if (!acl_is_valid(value->bytes, value->size))
 		return -EINVAL;
 	return strcmp(call->name, ACL_ACCESS) == 0
 		       ? set_access_acl(request, file, call, value)
-		       : set_default_acl(session, file, call, value);
+		       : set_default_acl(request, file, call, value);
 }
 
 // Of links, and of default ACLs for anything but directories, the kernel says the same to
@@ -250,11 +259,11 @@ static int set(struct request *request, const struct xattr_call *call)
 		return error;
 	switch (call->kind) {
 	case XATTR_KIND_USER:
-		return set_user(session, &file, call, &value);
+		return set_user(request, &file, call, &value);
 	case XATTR_KIND_ACL:
 		return set_acl(request, &file, call, &value);
 	default:
-		return remember(session, &file, call, &value);
+		return remember_in_place(request, &file, call, &value);
 	}
 }
 
@@ -285,9 +294,21 @@ void op_setxattr(struct request *request, struct outcome *outcome)
 	change_outcome(outcome, set(request, &call));
 }
 
-// What the user cannot remove is remembered to be gone.
-static int remove_one(struct session *session, struct xattr_file *file, const char *name)
+static int forget_one(struct session *session, struct xattr_file *file, const char *name, bool hide)
 {
+	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
+	xattr_file_edit(session, file);
+	if (strcmp(name, XATTR_CAPABILITY) == 0)
+		file_capability_drop(session, file->record.xattrs);
+	xattr_store_drop(session, file->record.xattrs, name);
+	int error = hide ? xattr_store_put(session, &file->record.xattrs, name, NULL, 0) : 0;
+	return error ? error : store_record(session, file);
+}
+
+// What the user cannot remove is remembered to be gone.
+static int remove_one(struct request *request, struct xattr_file *file, const char *name)
+{
+	struct session *session = request->session;
 	bool was_there = has_value(session, file, name);
 	bool really = getxattr(file->link, name, NULL, 0) >= 0;
 	int error = 0;
@@ -298,14 +319,11 @@ static int remove_one(struct session *session, struct xattr_file *file, const ch
 		error = -errno;
 	if (error && !is_root_s(-error))
 		return error;
-	SCOPED_LOCK held = metadata_lock(session, &file->subject.real);
-	xattr_file_edit(session, file);
-	if (strcmp(name, XATTR_CAPABILITY) == 0)
-		file_capability_drop(session, file->record.xattrs);
-	xattr_store_drop(session, file->record.xattrs, name);
-	if (error)
-		error = xattr_store_put(session, &file->record.xattrs, name, NULL, 0);
-	return error ? error : store_record(session, file);
+	bool hide = error != 0;
+	error = forget_one(session, file, name, hide);
+	if (!error && (hide || !really))
+		change_touch(request, &file->subject);
+	return error;
 }
 
 static int remove_attribute(struct request *request, const struct xattr_call *call)
@@ -324,7 +342,7 @@ static int remove_attribute(struct request *request, const struct xattr_call *ca
 		error = xattr_file_takes(session, &file, call->name);
 	if (error)
 		return error;
-	return remove_one(session, &file, call->name);
+	return remove_one(request, &file, call->name);
 }
 
 void op_removexattr(struct request *request, struct outcome *outcome)

@@ -102,6 +102,24 @@ static inline enum rules_owner rules_record_owner(const struct inode_record *rec
 	return retired || !rules_same_type(record, real) ? RULES_DOUBTFUL : RULES_THIS_FILE;
 }
 
+// Whether a real chown(2), to the owner that the file has, takes more from it than its time of
+// last change: chown_common() clears set-ID bits and removes capabilities, which programs may
+// have. Those that are real are not ours to take.
+static inline bool rules_chown_takes(const struct statx *real)
+{
+	uint32_t type = real->stx_mode & RULES_TYPE_MASK;
+	return (type != 0040000u && real->stx_mode & 06000u) ||
+	       (type == 0100000u && real->stx_mode & 0111u);
+}
+
+// Whether a file has changed within the present tick of the clock (CLOCK_REALTIME_COARSE): then
+// a change more does not move its time of last change, which the kernel takes from there.
+static inline bool rules_changed_now(const struct statx *real, int64_t sec, uint32_t nsec)
+{
+	return real->stx_ctime.tv_sec > sec ||
+	       (real->stx_ctime.tv_sec == sec && real->stx_ctime.tv_nsec >= nsec);
+}
+
 // What statx(2) says of direct and atomic I/O holds for regular files; devices are
 // not. The newer fields (Linux 6.11 to 6.16) are addressed by their place behind
 // stx_mnt_id, since headers may lack them; stx_subvol among them stays.

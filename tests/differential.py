@@ -290,6 +290,7 @@ def descriptors(pair: Pair) -> dict[str, int]:
         real, fake = open_both(pair.real), open_both(pair.fake)
         assert real == fake
         kinds[kind] = real[0]
+    kinds["epoll"] = pair.ok("epoll_create1", 0)
     kinds |= {"closed": 777, "minus one": -1, "huge": 0x7FFF_FFFF, "AT_FDCWD": AT_FDCWD}
     kinds |= {"garbled file": garbled(kinds["file"]), "garbled AT_FDCWD": garbled(AT_FDCWD)}
     return kinds

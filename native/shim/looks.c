@@ -7,11 +7,14 @@
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
+#include <linux/time.h>
+#include <linux/time_types.h>
 #include <stddef.h>
 
 #ifdef __x86_64__
 
 #define TRIES 4
+#define TIME_OMIT ((1l << 30) - 2) // UTIME_OMIT of <linux/stat.h>, Linux 6.16
 
 struct taken {
 	struct look_place *place; // NULL: none was free
@@ -44,7 +47,30 @@ bool change_look(const struct kernel_call *call, int dirfd, const char *path, in
 	return kernel_call_passed(&look, page->pass) == 0;
 }
 
-long change_trapped_with_look(const struct kernel_call *call, const struct statx *seen)
+// What is asked for is what is there: whoever changes it meanwhile is not undone, as to the
+// owner, or by a time of access that counts for little.
+void change_touch(int dirfd, const char *path, int flags, const struct statx *seen)
+{
+	const struct session_page *page = session_attached();
+	struct __kernel_timespec now = {0};
+	struct kernel_call clock =
+		KERNEL_CALL(__NR_clock_gettime, CLOCK_REALTIME_COARSE, (long)&now);
+	if (kernel_call_plain(&clock) == 0 &&
+	    rules_changed_now(seen, now.tv_sec, (uint32_t)now.tv_nsec))
+		return;
+	struct kernel_call touch =
+		KERNEL_CALL(__NR_fchownat, dirfd, (long)path, seen->stx_uid, -1L, flags);
+	const struct __kernel_timespec times[2] = {
+		{.tv_sec = seen->stx_atime.tv_sec, .tv_nsec = seen->stx_atime.tv_nsec},
+		{.tv_nsec = TIME_OMIT},
+	};
+	if (rules_chown_takes(seen))
+		touch = KERNEL_CALL(__NR_utimensat, dirfd, (long)path, (long)times, flags);
+	kernel_call_passed(&touch, page->pass);
+}
+
+long change_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
+			      int flags, const struct statx *seen)
 {
 	struct session_writable *shared = session_writable(call);
 	struct taken taken = {NULL, 0};
@@ -57,7 +83,11 @@ long change_trapped_with_look(const struct kernel_call *call, const struct statx
 	long returned =
 		kernel_call_with(call, looks_mix(session_attached()->pass, second, taken.name));
 	atomic_store_explicit(&taken.place->ticket, 0, memory_order_release);
-	return returned == -EINTR ? session_trapped(call) : returned;
+	if (returned == -EINTR)
+		return session_trapped(call);
+	if (returned == 0)
+		change_touch(dirfd, path, flags, seen);
+	return returned;
 }
 
 void change_retire(int fd)
@@ -70,9 +100,9 @@ void change_retire(int fd)
 long change_trapped(const struct kernel_call *call, int dirfd, const char *path, int flags)
 {
 	struct statx seen;
-	return session_writable(call) && change_look(call, dirfd, path, flags, &seen)
-		       ? change_trapped_with_look(call, &seen)
-		       : session_trapped(call);
+	if (!session_writable(call) || !change_look(call, dirfd, path, flags, &seen))
+		return session_trapped(call);
+	return change_trapped_with_look(call, dirfd, path, flags, &seen);
 }
 
 #else

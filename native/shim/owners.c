@@ -101,9 +101,10 @@ long change_owner(const struct kernel_call *call, int dirfd, const char *path, i
 		     is_plain_file(page, call, &seen, &shown) &&
 		     (call->number != __NR_fchown || is_open(dirfd)) &&
 		     before == atomic_load(&page->retirements);
-	if (plain && publish(shared, &seen, &shown, uid, gid))
-		return 0;
-	return change_trapped_with_look(call, &seen);
+	if (!plain || !publish(shared, &seen, &shown, uid, gid))
+		return change_trapped_with_look(call, dirfd, path, flags, &seen);
+	change_touch(dirfd, path, flags, &seen);
+	return 0;
 }
 
 #else

@@ -83,7 +83,12 @@ long change_trapped(const struct kernel_call *call, int dirfd, const char *path,
 struct statx;
 bool change_look(const struct kernel_call *call, int dirfd, const char *path, int flags,
 		 struct statx *seen_ret);
-long change_trapped_with_look(const struct kernel_call *call, const struct statx *seen);
+long change_trapped_with_look(const struct kernel_call *call, int dirfd, const char *path,
+			      int flags, const struct statx *seen);
+
+// Moves the time of last change of a file that looked like this, as the kernel would for a
+// change that is only remembered.
+void change_touch(int dirfd, const char *path, int flags, const struct statx *seen);
 
 // Has the supervisor forget what is remembered of a file that has no name (any more).
 void change_retire(int fd);
