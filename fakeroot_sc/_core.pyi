@@ -97,6 +97,9 @@ class Live:
     def changed(self) -> bool:
         """Some record is not, or not yet, as in the state file."""
     @property
+    def lost(self) -> bool:
+        """The file was cut off, or cannot be read any more: nothing is known any more."""
+    @property
     def session_pass(self) -> int:
         """That of all runs that use the file."""
     def differs(self, unknown_is_real: bool, /) -> str:

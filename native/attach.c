@@ -2,6 +2,7 @@
 #include "attach.h"
 
 #include "answer.h"
+#include "credentials.h"
 #include "metadata.h"
 #include "places.h"
 #include "proc_text.h"
@@ -85,15 +86,29 @@ static void install(struct outcome *outcome, int fd)
 	outcome->value = fd;
 }
 
-// Room for what it may publish is made first.
-static void join_writers(struct request *request)
+// Files that have been cut off crash whoever maps them.
+static bool is_whole(const struct session *session)
+{
+	return atomic_load(&session->page->magic) == SESSION_PAGE_MAGIC &&
+	       !atomic_load(&session->lost);
+}
+
+// Room for what it may publish is made first. Returns the descriptor for it, or -errno.
+static int join_writers(struct request *request)
 {
 	struct session *session = request->session;
+	// Who is not root any more may read what others have changed.
+	if (atomic_load(&session->page->left_root) && credentials_of(request)->fsuid != 0)
+		return session->writable_reader;
 	if (session->places)
 		places_note(session->places, request);
+	SCOPED_LOCK held = session_lock(session, &session->locks.table_writer);
+	int error = session_fill_writable(session);
+	if (error)
+		return error;
 	atomic_store(&session->page->pending_used, 1);
-	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
 	session_make_room(session);
+	return session->writable_memory;
 }
 
 bool attach_by_stat(struct request *request, struct outcome *outcome)
@@ -105,11 +120,10 @@ bool attach_by_stat(struct request *request, struct outcome *outcome)
 		return false;
 	switch ((int)request->args[position]) {
 	case ATTACH_TABLE:
-		install(outcome, request->session->memory_reader);
+		install(outcome, is_whole(request->session) ? request->session->memory_reader : -1);
 		return true;
 	case ATTACH_WRITABLE:
-		join_writers(request);
-		install(outcome, request->session->memory);
+		install(outcome, is_whole(request->session) ? join_writers(request) : -1);
 		return true;
 	default:
 		return false;

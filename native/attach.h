@@ -21,8 +21,8 @@
 // path and its buffer, which checkers of memory (valgrind) want to see. For the shim,
 // which may find itself behind a filter of others: a loader has just had to look at
 // a descriptor itself, so this call is one that they let through.
-#define ATTACH_TABLE (-0x0a3f0003) // installs and returns a descriptor of the shared memory
-#define ATTACH_WRITABLE (-0x0a3f0004) // the same, of which targets write a part
+#define ATTACH_TABLE (-0x0a3f0003) // installs and returns a descriptor of the records
+#define ATTACH_WRITABLE (-0x0a3f0004) // of what targets write; for who has left root, to read
 
 // As the first two arguments of any call that the shim makes in libc's place, else
 // EFAULT or EBADF: the address is the kernel's, also to i386. Answers 1 if any thread has

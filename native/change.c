@@ -27,6 +27,14 @@ static int copy_up(struct subject *subject)
 	return resolve_attributes(subject->fd, &subject->real);
 }
 
+// Whether the kernel could have said so: the place is writable to targets.
+static bool is_possible(const struct statx *seen)
+{
+	const uint32_t needed = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_INO;
+	return (seen->stx_mask & needed) == needed && (seen->stx_mode & S_IFMT) != 0 &&
+	       seen->stx_btime.tv_nsec < 1000000000;
+}
+
 // What the shim has seen, where it has sent that along: looks.h. A program that sends
 // something else deceives nobody but itself.
 static bool take_look(const struct request *request, struct statx *real_ret)
@@ -40,7 +48,7 @@ static bool take_look(const struct request *request, struct statx *real_ret)
 	if (atomic_load(&place->ticket) != ticket)
 		return false;
 	*real_ret = place->attributes;
-	return atomic_load(&place->ticket) == ticket;
+	return atomic_load(&place->ticket) == ticket && is_possible(real_ret);
 }
 
 // Whether looking at the file is enough, because the mount is known. Pinning it

@@ -10,16 +10,10 @@
 
 #define FIRST_ROOM 64u
 
-static pthread_mutex_t *lock(pthread_mutex_t *mutex)
-{
-	pthread_mutex_lock(mutex);
-	return mutex;
-}
-
 void credential_store_init(struct credential_store *store)
 {
 	*store = (struct credential_store){0};
-	pthread_mutex_init(&store->lock, NULL);
+	lock_init(&store->lock, NULL);
 }
 
 static uint32_t mix(uint32_t hash, const void *bytes, size_t size)
@@ -82,7 +76,7 @@ static struct credentials *copy(const struct credentials *credentials)
 int64_t credential_store_position(struct credential_store *store,
 				  const struct credentials *credentials)
 {
-	SCOPED_LOCK held = lock(&store->lock);
+	SCOPED_LOCK held = lock_hold(&store->lock);
 	if (store->count == store->room && store->room < CREDENTIAL_STORE_MOST && !grow(store))
 		return -ENOMEM;
 	uint32_t *slot = slot_of(store, credentials);
@@ -99,6 +93,6 @@ int64_t credential_store_position(struct credential_store *store,
 
 const struct credentials *credential_store_at(struct credential_store *store, uint32_t position)
 {
-	SCOPED_LOCK held = lock(&store->lock);
+	SCOPED_LOCK held = lock_hold(&store->lock);
 	return position < store->count ? store->list[position] : NULL;
 }

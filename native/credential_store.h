@@ -6,14 +6,14 @@
 #define FSC_CREDENTIAL_STORE_H
 
 #include "credentials.h"
+#include "lock.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
 #define CREDENTIAL_STORE_MOST (1u << 20) // what a tag can name
 
 struct credential_store {
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct credentials **list;
 	uint32_t count, room;
 	uint32_t *slots; // a hash table of positions in list plus 1; twice as large as list

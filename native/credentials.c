@@ -77,16 +77,10 @@ static uint64_t root_tag;
 static bool can_tag;
 
 // Guards what follows, and every tag from the time it is read until it is written.
-static pthread_mutex_t changing = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct lock changing = LOCK_INITIALIZER(PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP);
 static struct differing *differing;
 static size_t differing_count, differing_room;
 static _Atomic size_t differing_any;
-
-static pthread_mutex_t *lock(pthread_mutex_t *mutex)
-{
-	pthread_mutex_lock(mutex);
-	return mutex;
-}
 
 void credentials_init(struct session *session)
 {
@@ -289,7 +283,7 @@ static bool recall_differing(pid_t tid, uint32_t *position_ret)
 {
 	if (atomic_load(&differing_any) == 0)
 		return false;
-	SCOPED_LOCK held = lock(&changing);
+	SCOPED_LOCK held = lock_hold(&changing);
 	struct differing *known = find_differing(tid);
 	if (!known)
 		return false;
@@ -424,7 +418,7 @@ static uint32_t position_by_tag(pid_t tid)
 	if (kind <= TAG_PLAIN)
 		return kind == TAG_PLAIN ? tag & POSITION_MASK : 0;
 	// Such a tag may be rewritten here, and by others.
-	SCOPED_LOCK held = lock(&changing);
+	SCOPED_LOCK held = lock_hold(&changing);
 	tag = read_tag(tid);
 	switch (kind_of(tag)) {
 	case TAG_PLAIN:
@@ -502,7 +496,7 @@ int credentials_set(const struct request *request, const struct credentials *nex
 	read_task(tid, &task);
 	if (!notification_valid(request))
 		return -ESRCH;
-	SCOPED_LOCK held = lock(&changing);
+	SCOPED_LOCK held = lock_hold(&changing);
 	int error = task.threads > 1 ? keep_all_others(&task, tid) : 0;
 	if (error)
 		return error;
@@ -527,7 +521,7 @@ int credentials_set_at_exec(const struct request *request, const struct credenti
 	uint32_t mark = execution_mark(tid), marked;
 	if (!notification_valid(request))
 		return -ESRCH;
-	SCOPED_LOCK held = lock(&changing);
+	SCOPED_LOCK held = lock_hold(&changing);
 	uint32_t before = position_of(request->session, tid);
 	int error = task.threads > 1 ? keep_all_others(&task, tid) : 0;
 	if (error)

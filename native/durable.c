@@ -17,9 +17,9 @@ struct removed {
 	uint32_t dev[2], ino[2];
 };
 
-static pthread_mutex_t *lock_table(struct session *session)
+static struct lock *lock_table(struct session *session)
 {
-	return session_lock(session, &session->locks->table_writer);
+	return session_lock(session, &session->locks.table_writer);
 }
 
 static uint32_t epoch_bit(uint32_t epoch)
@@ -59,6 +59,12 @@ void durable_removed(struct session *session, const struct inode_record *known)
 	memcpy(removed->ino, &known->identity.ino, sizeof(removed->ino));
 	atomic_store(&removed->next, shared->removed);
 	shared->removed = block;
+}
+
+// A longer chain than there is room for goes round in circles.
+static size_t blocks_most(const struct session *session)
+{
+	return session->table.size / 64;
 }
 
 // Room for one more element, doubling.
@@ -112,9 +118,8 @@ static bool add_changed(struct session *session, struct durable_rows *rows,
 	struct durable_row *row = &rows->changed[rows->changed_count++];
 	*row = (struct durable_row){.record = *record, .xattrs = rows->text_size};
 	struct xattr_view view;
-	uint32_t cursor = record->xattrs;
-	bool begun = false;
-	for (; xattr_store_next(session, &cursor, &begun, &view); row->xattr_count++)
+	struct xattr_walk walk = {.next = record->xattrs};
+	for (; xattr_store_next(session, &walk, &view); row->xattr_count++)
 		if (!add_xattr(rows, &view))
 			return false;
 	return true;
@@ -124,10 +129,10 @@ static bool collect_removed(struct session *session, struct durable_rows *rows)
 {
 	const struct removed *removed;
 	struct inode_record known;
-	size_t size;
+	size_t size, left = blocks_most(session);
 	rows->chain = session->page->shared.removed;
 	for (uint32_t block = rows->chain;
-	     (removed = inode_table_block(&session->table, block, &size));
+	     left-- && (removed = inode_table_block(&session->table, block, &size));
 	     block = atomic_load(&removed->next)) {
 		uint64_t dev, ino;
 		memcpy(&dev, removed->dev, sizeof(dev));
@@ -161,6 +166,8 @@ int durable_collect(struct session *session, bool whole, struct durable_rows *ro
 	uint32_t cursor = 0;
 	metadata_settle_all(session);
 	SCOPED_LOCK held = lock_table(session);
+	if (atomic_load(&session->lost))
+		return -EIO;
 	*rows_ret = (struct durable_rows){.whole = whole || shared->removed_unknown,
 					  .epoch = shared->epoch};
 	atomic_store(&shared->writing, 1);
@@ -169,6 +176,9 @@ int durable_collect(struct session *session, bool whole, struct durable_rows *ro
 	bool collected = collect_removed(session, rows_ret);
 	while (collected && inode_table_next(&session->table, &cursor, &record))
 		collected = collect_record(session, rows_ret, &record);
+	// Lost meanwhile, they look as if they had never been.
+	if (atomic_load(&session->lost))
+		return -EIO;
 	return collected ? 0 : -ENOMEM;
 }
 
@@ -203,16 +213,17 @@ static void free_chain(struct session *session, uint32_t first)
 {
 	struct session_shared *shared = &session->page->shared;
 	struct removed *removed;
-	size_t size;
+	size_t size, left = blocks_most(session);
 	if (shared->removed == first)
 		shared->removed = 0;
 	for (uint32_t block = shared->removed;
-	     (removed = inode_table_block(&session->table, block, &size));
+	     left-- && (removed = inode_table_block(&session->table, block, &size));
 	     block = atomic_load(&removed->next))
 		if (atomic_load(&removed->next) == first)
 			atomic_store(&removed->next, 0);
+	left = blocks_most(session);
 	for (uint32_t block = first;
-	     (removed = inode_table_block(&session->table, block, &size));) {
+	     left-- && (removed = inode_table_block(&session->table, block, &size));) {
 		uint32_t next = atomic_load(&removed->next);
 		inode_table_free_block(&session->table, block);
 		block = next;
@@ -405,8 +416,8 @@ struct piece {
 static void free_pieces(struct session *session, uint32_t block)
 {
 	const struct piece *piece;
-	size_t room;
-	while ((piece = inode_table_block(&session->table, block, &room))) {
+	size_t room, left = blocks_most(session);
+	while (left-- && (piece = inode_table_block(&session->table, block, &room))) {
 		uint32_t next = atomic_load(&piece->next);
 		inode_table_free_block(&session->table, block);
 		block = next;
@@ -459,18 +470,20 @@ unsigned char *durable_noted(struct session *session, size_t *size_ret)
 {
 	SCOPED_LOCK held = lock_table(session);
 	unsigned char *bytes = NULL;
-	size_t room, bytes_room = 0;
+	size_t room, bytes_room = 0, left = blocks_most(session);
 	const struct piece *piece;
 	uint32_t block = atomic_load(&session->page->shared.edits);
 	*size_ret = 0;
-	while ((piece = inode_table_block(&session->table, block, &room)) &&
-	       piece->size <= room - sizeof(*piece) && *size_ret < session->table.size) {
-		if (!grow(&bytes, &bytes_room, *size_ret + piece->size, 1)) {
+	while (left-- && (piece = inode_table_block(&session->table, block, &room))) {
+		uint32_t size = __atomic_load_n(&piece->size, __ATOMIC_RELAXED);
+		if (size > room - sizeof(*piece))
+			break;
+		if (!grow(&bytes, &bytes_room, *size_ret + size, 1)) {
 			free(bytes);
 			return NULL;
 		}
-		memcpy(bytes + *size_ret, piece + 1, piece->size);
-		*size_ret += piece->size;
+		memcpy(bytes + *size_ret, piece + 1, size);
+		*size_ret += size;
 		block = atomic_load(&piece->next);
 	}
 	return bytes;

@@ -42,8 +42,9 @@ struct durable_rows {
 	uint32_t epoch, chain;
 };
 
-// All records, or those that the state file does not have as they are. Returns 0 or
-// -ENOMEM. The caller holds locks->committing, and ends with one of the two below.
+// All records, or those that the state file does not have as they are. Returns 0, -ENOMEM,
+// or -EIO where the memory is lost. The caller holds locks.committing, and ends with one of
+// the two below.
 int durable_collect(struct session *session, bool whole, struct durable_rows *rows_ret);
 void durable_finish(struct session *session, const struct durable_rows *rows);
 void durable_give_up(struct session *session);
@@ -74,7 +75,7 @@ struct durable_edit {
 int durable_edit(struct session *session, const struct durable_edit *edit);
 
 // Edits that belong together are noted in the memory, in any form, before the first of them
-// is made: whoever takes locks->committing after a kill makes those that are left. The
+// is made: whoever takes locks.committing after a kill makes those that are left. The
 // callers hold it.
 //
 // Notes so many bytes in place of what was noted; none: all is done. Returns 0 or -ENOSPC,

@@ -125,7 +125,7 @@ static bool collect(struct session *session, struct records *records_ret)
 	struct inode_record record;
 	uint32_t cursor = 0;
 	metadata_settle(session);
-	SCOPED_LOCK held = session_lock(session, &session->locks->table_writer);
+	SCOPED_LOCK held = session_lock(session, &session->locks.table_writer);
 	size_t room = inode_table_count(&session->table) + 1;
 	*records_ret = (struct records){.all = malloc(room * sizeof(record))};
 	while (records_ret->all && inode_table_next(&session->table, &cursor, &record)) {

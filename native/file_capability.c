@@ -109,9 +109,8 @@ static size_t read_mark(struct session *session, uint32_t xattrs, struct mark *m
 {
 	size_t size = 0;
 	*mark_ret = (struct mark){0};
-	bool found = xattr_store_get(session, xattrs, MARK, NULL, &size) == XATTR_VALUE &&
-		     size <= sizeof(*mark_ret) &&
-		     xattr_store_get(session, xattrs, MARK, mark_ret, &size) == XATTR_VALUE;
+	bool found = xattr_store_read(session, xattrs, MARK, mark_ret, sizeof(*mark_ret), &size) ==
+		     XATTR_VALUE;
 	if (size < sizeof(*mark_ret))
 		mark_ret->has_contents = 0;
 	return found ? size : 0;
@@ -175,8 +174,9 @@ void file_capability_execute(struct session *session, uint32_t xattrs,
 	if (xattr_store_get(session, xattrs, XATTR_CAPABILITY, NULL, &size) !=
 		    XATTR_VALUE ||
 	    size != XATTR_CAPS_SZ_2 ||
-	    xattr_store_get(session, xattrs, XATTR_CAPABILITY, value, &size) !=
-		    XATTR_VALUE)
+	    xattr_store_read(session, xattrs, XATTR_CAPABILITY, value, sizeof(value), &size) !=
+		    XATTR_VALUE ||
+	    size != XATTR_CAPS_SZ_2)
 		return;
 	memcpy(words, value, size);
 	file->has_capabilities = true;

@@ -201,8 +201,8 @@ static uint32_t ready_bucket(uint32_t hash, uint32_t ready)
 	return bucket < ready ? bucket : bucket & mask >> 1;
 }
 
-// Places in the region. Readers may be led anywhere by what they read, hence
-// the bounds; to the writer, which maps all that is used, NULL cannot happen.
+// Places in the region. Who reads may be led anywhere by what he reads, hence the bounds;
+// so may the writer where others can write to the region (session_page.h).
 
 static struct header *header_of(const struct inode_table *table)
 {
@@ -405,12 +405,13 @@ enum inode_lookup inode_table_find(const struct inode_table *table, uint64_t dev
 
 // Writing.
 
-// The link over which the list goes from below `order` to at or above it.
+// The link over which the list goes from below `order` to at or above it. NULL in a damaged
+// region, where it leads out of it or round in circles.
 static shared_u32 *seek(const struct inode_table *table, uint32_t bucket, uint32_t order)
 {
 	shared_u32 *at = bucket_link(table, bucket);
 
-	for (;;) {
+	for (unsigned steps = 0; at && steps < MAX_STEPS; steps++) {
 		uint32_t link = get(at);
 
 		if (link == LINK_END) {
@@ -422,35 +423,37 @@ static shared_u32 *seek(const struct inode_table *table, uint32_t bucket, uint32
 		} else {
 			struct node *node = line_at(table, link);
 
-			if (get(&node->order) >= order)
-				return at;
+			if (!node || get(&node->order) >= order)
+				return node ? at : NULL;
 			at = &node->next;
 		}
 	}
+	return NULL;
 }
 
-// The link to the key's node, or to where it belongs with *node_ret NULL.
+// The link to the key's node, or to where it belongs with *node_ret NULL. NULL in a damaged
+// region.
 static shared_u32 *seek_key(const struct inode_table *table, const struct key *key,
 			    struct node **node_ret)
 {
 	uint32_t ready = get(&header_of(table)->ready);
 	shared_u32 *at = seek(table, ready_bucket(key->hash, ready), key->order);
 
+	*node_ret = NULL;
 	// Different keys may share an order, next to each other.
-	for (;;) {
+	for (unsigned steps = 0; at && steps < MAX_STEPS; steps++) {
 		uint32_t link = get(at);
 		struct node *node = link & LINK_SENTINEL ? NULL : line_at(table, link);
 
 		if (link == LINK_END || !node || get(&node->order) != key->order)
-			break;
+			return link == LINK_END || link & LINK_SENTINEL || node ? at : NULL;
 		if (has_key(node, key)) {
 			*node_ret = node;
 			return at;
 		}
 		at = &node->next;
 	}
-	*node_ret = NULL;
-	return at;
+	return NULL;
 }
 
 // Takes lines from the unused end. Returns the first, or 0 when there are too few.
@@ -469,10 +472,11 @@ static uint32_t take_node(struct inode_table *table)
 {
 	struct header *header = header_of(table);
 	uint32_t link = get(&header->free);
+	struct node *node = line_at(table, link);
 
-	if (link == LINK_END)
+	if (link == LINK_END || !node)
 		return take_lines(table, 1);
-	set(&header->free, get(&((struct node *)line_at(table, link))->next));
+	set(&header->free, get(&node->next));
 	return link;
 }
 
@@ -518,11 +522,14 @@ static void ready_next_bucket(struct inode_table *table)
 {
 	struct header *header = header_of(table);
 	uint32_t bucket = get(&header->ready);
-	shared_u32 *at = seek(table, parent_bucket(bucket), reverse_bits(bucket));
+	shared_u32 *at = bucket ? seek(table, parent_bucket(bucket), reverse_bits(bucket)) : NULL;
+	shared_u32 *link = bucket_link(table, bucket);
 
+	if (!at || !link)
+		return;
 	// A writer killed before the last store has left it linked.
 	if (get(at) != (LINK_SENTINEL | bucket)) {
-		set(bucket_link(table, bucket), get(at));
+		set(link, get(at));
 		set(at, LINK_SENTINEL | bucket);
 	}
 	set(&header->ready, bucket + 1);
@@ -549,14 +556,17 @@ int inode_table_put(struct inode_table *table, const struct inode_record *record
 	shared_u32 *at = seek_key(table, &key, &node);
 	uint32_t link;
 
+	if (!at)
+		return -EIO;
 	if (node) {
 		replace_value(node, record);
 		return 0;
 	}
 	link = take_node(table);
-	if (!link)
+	node = link ? line_at(table, link) : NULL;
+	if (!node)
 		return -ENOSPC;
-	fill_node(line_at(table, link), &key, record, get(at));
+	fill_node(node, &key, record, get(at));
 	set(at, link);
 	set(&header->count, get(&header->count) + 1);
 	grow(table);
@@ -569,10 +579,11 @@ int inode_table_remove(struct inode_table *table, uint64_t dev, uint64_t ino)
 	struct key key = make_key(dev, ino);
 	struct node *node;
 	shared_u32 *at = seek_key(table, &key, &node);
-	uint32_t link = get(at);
+	uint32_t link;
 
-	if (!node)
+	if (!at || !node)
 		return 0;
+	link = get(at);
 	set(at, get(&node->next));
 	set(&node->seq, (get(&node->seq) & ~(SEQ_LIVE | SEQ_WRITING)) + SEQ_STEP);
 	set(&node->next, get(&header->free));
@@ -602,39 +613,55 @@ uint32_t inode_table_take_block(struct inode_table *table, size_t bytes)
 		return 0;
 	class = block_class(bytes);
 	line = get(&header->blocks[class]);
-	if (line) {
-		block = line_at(table, line);
+	block = line ? line_at(table, line) : NULL;
+	if (block) {
 		set(&header->blocks[class], get(&block->next));
 		return line;
 	}
 	line = take_lines(table, 1u << class);
-	if (line) {
-		block = line_at(table, line);
-		set(&block->lines_twice, 2u << class);
-	}
+	block = line ? line_at(table, line) : NULL;
+	if (!block)
+		return 0;
+	set(&block->lines_twice, 2u << class);
 	return line;
+}
+
+static int find_block(const struct inode_table *table, uint32_t line, struct block **block_ret,
+		      uint32_t *class_ret)
+{
+	struct block *block = line ? line_at(table, line) : NULL;
+	uint32_t lines_twice = block ? get(&block->lines_twice) : 0;
+	uint32_t class = lines_twice ? log2_floor(lines_twice) : 0;
+	uint64_t end = line + (uint64_t)(lines_twice / 2);
+
+	if (class < 1 || class > BLOCK_CLASSES || lines_twice != 1u << class ||
+	    end > get(&header_of(table)->used) || !line_at(table, end - 1))
+		return 0;
+	*block_ret = block;
+	*class_ret = class - 1;
+	return 1;
 }
 
 void inode_table_free_block(struct inode_table *table, uint32_t line)
 {
 	struct header *header = header_of(table);
-	struct block *block = line_at(table, line);
-	uint32_t class = log2_floor(get(&block->lines_twice)) - 1;
+	struct block *block;
+	uint32_t class;
 
+	if (!find_block(table, line, &block, &class))
+		return;
 	set(&block->next, get(&header->blocks[class]));
 	set(&header->blocks[class], line);
 }
 
 void *inode_table_block(const struct inode_table *table, uint32_t line, size_t *size_ret)
 {
-	struct block *block = line ? line_at(table, line) : NULL;
-	uint32_t lines_twice = block ? get(&block->lines_twice) : 0;
-	uint32_t class = lines_twice ? log2_floor(lines_twice) : 0;
+	struct block *block;
+	uint32_t class;
 
-	if (class < 1 || class > BLOCK_CLASSES || lines_twice != 1u << class ||
-	    line + (uint64_t)(lines_twice / 2) > get(&header_of(table)->used))
+	if (!find_block(table, line, &block, &class))
 		return NULL;
-	*size_ret = (size_t)LINE * (lines_twice / 2) - INODE_TABLE_BLOCK_HEAD;
+	*size_ret = ((size_t)LINE << class) - INODE_TABLE_BLOCK_HEAD;
 	return (unsigned char *)block + INODE_TABLE_BLOCK_HEAD;
 }
 
@@ -796,6 +823,8 @@ static void hide_lost_nodes(struct inode_table *table)
 		struct node *found;
 		struct key key;
 
+		if (!node)
+			return;
 		if (!lines)
 			lines = block_lines(node);
 		line += lines ? lines : 1;
@@ -814,7 +843,8 @@ int inode_table_repair(struct inode_table *table)
 	uint32_t buckets = get(&header->buckets), sentinels;
 	int64_t nodes;
 
-	if (get(&header->used) > table->size / LINE)
+	if (get(&header->used) > table->size / LINE || !is_sound(header) ||
+	    buckets != get(&header->buckets) || segment_of(buckets - 1) >= SEGMENTS)
 		return -EINVAL;
 	for (uint32_t segment = 0; segment <= segment_of(buckets - 1); segment++) {
 		uint64_t start = get(&header->segments[segment]);

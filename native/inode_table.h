@@ -86,7 +86,8 @@ enum inode_lookup inode_table_find(const struct inode_table *table, uint64_t dev
 				   uint64_t ino, struct inode_record *record_ret);
 
 // Inserts the record, or replaces the one of the same dev and ino. Returns 0,
-// or -ENOSPC when the region is full (the table is then unchanged).
+// or -ENOSPC when the region is full (the table is then unchanged), or -EIO when it is
+// damaged.
 int inode_table_put(struct inode_table *table, const struct inode_record *record);
 
 // Returns 1 when a record was removed, 0 when there was none.

@@ -39,15 +39,9 @@ struct rules {
 };
 
 // Guards what follows; held while the rules are applied, not during an act.
-static pthread_mutex_t applying = PTHREAD_MUTEX_INITIALIZER;
+static struct lock applying = LOCK_INITIALIZER(PTHREAD_MUTEX_INITIALIZER);
 static struct rules kept[RULES_KEPT];
 static uint64_t newest;
-
-static pthread_mutex_t *lock(void)
-{
-	pthread_mutex_lock(&applying);
-	return &applying;
-}
 
 // Returns how many restrictions there are, the oldest last, or -EACCES where some is not known.
 static int find_rules(uint64_t number, int fds_ret[static LAYERS_MOST])
@@ -66,7 +60,7 @@ static int find_rules(uint64_t number, int fds_ret[static LAYERS_MOST])
 static int apply(uint64_t number)
 {
 	int fds[LAYERS_MOST];
-	SCOPED_LOCK held = lock();
+	SCOPED_LOCK held = lock_hold(&applying);
 	int count = find_rules(number, fds);
 	if (count < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -EACCES;
@@ -169,7 +163,7 @@ static bool will_succeed(const struct request *request, uint64_t before, int fd)
 
 static uint64_t keep(uint64_t before, int fd)
 {
-	SCOPED_LOCK held = lock();
+	SCOPED_LOCK held = lock_hold(&applying);
 	uint64_t number = ++newest;
 	struct rules *rules = &kept[number % RULES_KEPT];
 	if (rules->number != 0)

@@ -8,9 +8,9 @@
 
 #include <errno.h>
 
-static pthread_mutex_t *lock_table(struct session *session)
+static struct lock *lock_table(struct session *session)
 {
-	return session_lock(session, &session->locks->table_writer);
+	return session_lock(session, &session->locks.table_writer);
 }
 
 static enum inode_lookup find(struct session *session, uint64_t dev, uint64_t ino,
@@ -76,12 +76,12 @@ bool metadata_find(struct session *session, const struct statx *real,
 	return metadata_look_up(session, real, record_ret) == METADATA_KNOWN;
 }
 
-pthread_mutex_t *metadata_lock_number(struct session *session, uint64_t ino)
+struct lock *metadata_lock_number(struct session *session, uint64_t ino)
 {
-	return session_lock(session, &session->locks->inodes[ino * 0x9e3779b97f4a7c15u >> 58]);
+	return session_lock(session, &session->locks.inodes[ino * 0x9e3779b97f4a7c15u >> 58]);
 }
 
-pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real)
+struct lock *metadata_lock(struct session *session, const struct statx *real)
 {
 	metadata_settle(session);
 	return metadata_lock_number(session, real->stx_ino);
@@ -251,12 +251,13 @@ static void settle(struct session *session, const struct inode_record *change)
 static void settle_all(struct session *session)
 {
 	struct pending_changes *pending = &session->writable->pending;
-	SCOPED_LOCK held = session_lock(session, &session->locks->settling);
+	SCOPED_LOCK held = session_lock(session, &session->locks.settling);
 	struct inode_record change;
 	struct pending_place *place;
 	uint32_t cursor = 0, count = 0;
 	for (; (place = pending_next(pending, &cursor, &change)); count++) {
-		settle(session, &change);
+		if (pending_trim(&change))
+			settle(session, &change);
 		pending_empty(pending, place);
 	}
 	atomic_fetch_add(&session->page->shared.settled, count);

@@ -8,7 +8,6 @@
 #include "session.h"
 
 #include <linux/stat.h>
-#include <pthread.h>
 #include <stdbool.h>
 
 enum metadata_known {
@@ -33,8 +32,8 @@ bool metadata_find(struct session *session, const struct statx *real,
 bool metadata_may_know(struct session *session, uint64_t dev, uint64_t ino);
 
 // Serialises changes of one file, from reading its record to storing it.
-pthread_mutex_t *metadata_lock(struct session *session, const struct statx *real);
-pthread_mutex_t *metadata_lock_number(struct session *session, uint64_t ino);
+struct lock *metadata_lock(struct session *session, const struct statx *real);
+struct lock *metadata_lock_number(struct session *session, uint64_t ino);
 
 // The file's record, or an empty one of its identity to be filled. That of a file without a
 // name is as a retired one, until the file is given a name.

@@ -279,7 +279,7 @@ static void live_close(struct live_object *self)
 	if (!closed || closed == session)
 		return; // a run's: it ends with the process
 	if (self->committing)
-		pthread_mutex_unlock(&closed->locks->committing);
+		lock_release(&closed->locks.committing);
 	self->committing = false;
 	durable_free(&self->rows);
 	self->rows = (struct durable_rows){0};
@@ -339,36 +339,31 @@ static PyObject *live_leave_method(PyObject *self, PyObject *unused)
 }
 
 // (stamp, next stamp, (dev, ino, size, mtime, ctime))
-static PyObject *live_standing(PyObject *self, PyObject *unused)
+static PyObject *live_standing_method(PyObject *self, PyObject *unused)
 {
 	(void)unused;
 	const struct session *seen = live_session(self);
 	if (!seen)
 		return NULL;
-	const struct session_shared *shared = &seen->page->shared;
-	const uint64_t *file = shared->file;
-	return Py_BuildValue("KK(KKKKK)", (unsigned long long)shared->stamp,
-			     (unsigned long long)shared->next_stamp, (unsigned long long)file[0],
+	const struct session_standing standing = live_standing(seen);
+	const uint64_t *file = standing.file;
+	return Py_BuildValue("KK(KKKKK)", (unsigned long long)standing.stamp,
+			     (unsigned long long)standing.next_stamp, (unsigned long long)file[0],
 			     (unsigned long long)file[1], (unsigned long long)file[2],
 			     (unsigned long long)file[3], (unsigned long long)file[4]);
 }
 
-static PyObject *live_stand(PyObject *self, PyObject *args)
+static PyObject *live_stand_method(PyObject *self, PyObject *args)
 {
 	struct session *seen = live_session(self);
 	unsigned long long stamp, next, file[5];
 	if (!seen || !PyArg_ParseTuple(args, "KK(KKKKK)", &stamp, &next, &file[0], &file[1],
 				       &file[2], &file[3], &file[4]))
 		return NULL;
-	struct session_shared *shared = &seen->page->shared;
-	// At every moment one of the two stamps is that of the file, whatever is killed: the
-	// next one is known before the file has it, and until the other one is it.
-	if (next)
-		__atomic_store_n(&shared->next_stamp, next, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->stamp, stamp, __ATOMIC_SEQ_CST);
+	struct session_standing standing = {.stamp = stamp, .next_stamp = next};
 	for (int i = 0; i < 5; i++)
-		__atomic_store_n(&shared->file[i], file[i], __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->next_stamp, next, __ATOMIC_SEQ_CST);
+		standing.file[i] = file[i];
+	live_stand(seen, &standing);
 	Py_RETURN_NONE;
 }
 
@@ -381,7 +376,7 @@ static PyObject *live_begin(PyObject *self, PyObject *seconds)
 		return NULL;
 	bool got;
 	Py_BEGIN_ALLOW_THREADS
-	got = session_lock_within(locked, &locked->locks->committing, wait);
+	got = session_lock_within(locked, &locked->locks.committing, wait);
 	Py_END_ALLOW_THREADS
 	live->committing |= got;
 	return PyBool_FromLong(got);
@@ -392,7 +387,7 @@ static PyObject *live_end(PyObject *self, PyObject *unused)
 	(void)unused;
 	struct live_object *live = (struct live_object *)self;
 	if (live->session && live->committing)
-		pthread_mutex_unlock(&live->session->locks->committing);
+		lock_release(&live->session->locks.committing);
 	live->committing = false;
 	Py_RETURN_NONE;
 }
@@ -763,9 +758,13 @@ static PyObject *live_flag(PyObject *self, void *which)
 	case 'c':
 		metadata_settle_all(((struct live_object *)self)->session);
 		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) ||
-				       atomic_load(&seen->page->shared.writing));
+				       atomic_load(&seen->page->shared.writing) ||
+				       atomic_load(&seen->lost));
+	case 'l':
+		return PyBool_FromLong(atomic_load(&seen->lost));
 	case 'g': {
-		const char *program = live_program(seen);
+		char program[SESSION_PROGRAM_BYTES];
+		live_program(seen, program);
 		if (!*program)
 			Py_RETURN_NONE;
 		return PyBytes_FromString(program);
@@ -803,8 +802,8 @@ static PyMethodDef live_methods[] = {
 	{"share", live_share_method, METH_NOARGS, NULL},
 	{"clear", live_clear_method, METH_NOARGS, NULL},
 	{"leave", live_leave_method, METH_NOARGS, NULL},
-	{"standing", live_standing, METH_NOARGS, NULL},
-	{"stand", live_stand, METH_VARARGS, NULL},
+	{"standing", live_standing_method, METH_NOARGS, NULL},
+	{"stand", live_stand_method, METH_VARARGS, NULL},
 	{"begin", live_begin, METH_O, NULL},
 	{"end", live_end, METH_NOARGS, NULL},
 	{"collect", live_collect, METH_O, NULL},
@@ -821,6 +820,7 @@ static PyMethodDef live_methods[] = {
 static PyGetSetDef live_attributes[] = {
 	{"alone", live_flag, NULL, NULL, "a"},
 	{"changed", live_flag, NULL, NULL, "c"},
+	{"lost", live_flag, NULL, NULL, "l"},
 	{"session_pass", live_flag, NULL, NULL, "p"},
 	{"program", live_flag, NULL, NULL, "g"},
 	{0},

@@ -124,6 +124,29 @@ bool pending_same_file(const struct inode_record *record, const struct file_iden
 						     known->btime_nsec == file->btime_nsec));
 }
 
+bool pending_trim(struct inode_record *change)
+{
+	const uint32_t device = INODE_MODE | INODE_TYPE;
+	const int64_t years = INT64_C(1) << 33; // seconds: 272 years, times 1e9 fits
+	uint32_t type = change->mode & ~MODE_BITS;
+	if (change->identity.btime_nsec >= 1000000000 || change->identity.btime_sec >= years ||
+	    change->identity.btime_sec <= -years)
+		return false;
+	if (change->fields & INODE_RETIRED) {
+		*change = (struct inode_record){.identity = change->identity,
+						.fields = INODE_RETIRED};
+		return true;
+	}
+	if ((change->fields & INODE_UID && change->uid == UINT32_MAX) ||
+	    (change->fields & INODE_GID && change->gid == UINT32_MAX))
+		return false;
+	if (change->fields & device)
+		return (change->fields & device) == device && (type == 0020000 || type == 0060000);
+	change->rdev = 0;
+	change->mode &= ~06000u;
+	return change->fields != 0 && (type == 0100000 || type == 0040000 || type == 0120000);
+}
+
 static uint32_t replace(uint32_t old, uint32_t new, uint32_t bits)
 {
 	return (old & ~bits) | (new & bits);

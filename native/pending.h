@@ -65,6 +65,10 @@ bool pending_merge(const struct inode_record *change, struct inode_record *recor
 // Publishes a change. False if the place is taken: nothing has happened.
 bool pending_publish(struct pending_changes *pending, const struct inode_record *change);
 
+// Targets may write anything. Leaves of a change what chown(2), mknod(2) or a removal could
+// have published; false for what none of them could.
+bool pending_trim(struct inode_record *change);
+
 // For one thread at a time: visits the published changes. Start with *cursor 0; returns the
 // place, whose change is to be put into the table before pending_empty() frees it, or NULL
 // at the end.

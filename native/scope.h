@@ -4,8 +4,9 @@
 #ifndef FSC_SCOPE_H
 #define FSC_SCOPE_H
 
+#include "lock.h"
+
 #include <dirent.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,10 +18,10 @@ static inline void scope_close(int *fd)
 		close(*fd);
 }
 
-static inline void scope_unlock(pthread_mutex_t **mutex)
+static inline void scope_unlock(struct lock **lock)
 {
-	if (*mutex)
-		pthread_mutex_unlock(*mutex);
+	if (*lock)
+		lock_release(*lock);
 }
 
 static inline void scope_free(void *pointer)
@@ -31,8 +32,8 @@ static inline void scope_free(void *pointer)
 // A descriptor owned by the scope; -1 while there is none.
 #define SCOPED_FD SCOPED(scope_close) int
 #define SCOPED_FREE SCOPED(scope_free)
-// A held mutex: SCOPED_LOCK held = lock(&mutex);
-#define SCOPED_LOCK SCOPED(scope_unlock) pthread_mutex_t *
+// A held lock, or NULL: SCOPED_LOCK held = session_lock(session, &session->locks.settling);
+#define SCOPED_LOCK SCOPED(scope_unlock) struct lock *
 
 // Gives the descriptor away: the scope closes it no longer.
 static inline int fd_release(int *fd)

@@ -5,10 +5,10 @@
 #define FSC_SESSION_H
 
 #include "inode_table.h"
+#include "lock.h"
 #include "preload.h"
 #include "session_page.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +23,6 @@ struct request;
 // Runs a Python handler (module.c) for a request whose row has a Python home.
 typedef void python_dispatch(struct request *request, struct outcome *outcome);
 
-#define SESSION_INODE_LOCKS 64
 #define SESSION_RETIRED 16384
 enum session_nameless {
 	SESSION_NAMELESS_PIPE,
@@ -33,21 +32,22 @@ enum session_nameless {
 	SESSION_NAMELESS,
 };
 
-// Robust, and shared with the supervisors of other runs.
+// Of the memory: with a state file they are those of all its supervisors, by way of their
+// words in the page.
 struct session_locks {
 	// Also guards the blocks of extended attributes.
-	pthread_mutex_t table_writer;
+	struct lock table_writer;
 	// Settling pending changes is one step, too. Taken before an inode's lock.
-	pthread_mutex_t settling;
+	struct lock settling;
 	// Writing to the state file. Taken before all others.
-	pthread_mutex_t committing;
+	struct lock committing;
 	// Reading, deciding and writing one file's record is one step: changes of
 	// the same file take turns. Never held across anything that can wait for
 	// a target. Taken before table_writer.
-	pthread_mutex_t inodes[SESSION_INODE_LOCKS];
+	struct lock inodes[SESSION_INODE_LOCKS];
 };
 
-_Static_assert(sizeof(struct session_locks) <= SESSION_LOCK_WORDS * 8, "they fit");
+_Static_assert(sizeof(struct session_locks) == SESSION_LOCKS * sizeof(struct lock), "one word each");
 
 struct session {
 	const struct event_source *source; // of the requests (answer.h)
@@ -59,15 +59,21 @@ struct session {
 	const char *refused; // the system call for whose sake the session cannot be, or ""
 	int watch;    // the workers' epoll instance
 	int mounts;   // the list of mounts, mounts.h
-	int memory;   // the file of page and table, to be given to targets, or -1: private
-	int memory_reader; // the same for reading only
+	// The files of the memory, session_page.h; -1: not there, or nobody's but our own.
+	int memory;
+	int memory_reader;   // the same for reading only: what targets get
+	int writable_memory; // what targets get to write to
+	int writable_reader;
 	int live_lock; // of the file beside a state file (live.h), or -1
+	char *live_path; // of that file
 	size_t memory_size;
 	struct session_page *page;
 	struct session_writable *writable;
 	struct inode_table table;
-	struct session_locks *locks;
+	struct session_locks locks;
 	bool durable; // the memory is a file beside a state file
+	// That file has been cut off, or cannot be read: the memory is another, and empty.
+	atomic_bool lost;
 
 	// The retired records, oldest next to be forgotten: nobody can tell when
 	// the last descriptor of a removed file is closed. Under table_writer.
@@ -114,24 +120,32 @@ void session_destroy(struct session *session);
 
 // Makes a memory of its own for a session. Returns 0 or -errno.
 int session_create_memory(struct session *session);
+void session_unmap(struct session *session);
 
-// Maps the memory of a file, as much of it as this process may.
+// Maps the records of a file, as much of it as this process may; -1: memory without a file.
 int session_map(struct session *session, int fd);
 
-// Opens the descriptor of the memory for reading only.
-void session_open_reader(struct session *session);
+// Maps what targets write.
+int session_map_writable(struct session *session, int fd);
+
+// Opens the descriptor once more, for reading only. Returns -1 where that cannot be.
+int session_reopen(int fd);
 
 // posix_fallocate(3), whatever the user's soft limit of file sizes. Returns 0 or -errno.
 int session_allocate(int fd, size_t from, size_t bytes);
 
-// Makes the locks new: nobody else may be using them.
-int session_make_locks(struct session *session);
+// Makes the locks; shared: with the supervisors of other runs.
+void session_make_locks(struct session *session, bool shared);
 
 // Waits for a lock. What a killed owner has left half done is finished first.
-pthread_mutex_t *session_lock(struct session *session, pthread_mutex_t *mutex);
+struct lock *session_lock(struct session *session, struct lock *lock);
 
 // The same, but not for longer than so many seconds: false.
-bool session_lock_within(struct session *session, pthread_mutex_t *mutex, double seconds);
+bool session_lock_within(struct session *session, struct lock *lock, double seconds);
+
+// Makes room for all that targets may write, before one of them does. With the table's
+// writer held. Returns 0 or -errno.
+int session_fill_writable(struct session *session);
 
 // Makes room for what the table may take next: on a disk, before it is written to. With
 // the table's writer held. Returns 0, or -ENOSPC where there is none but for what targets

@@ -1,7 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory that a supervisor shares with its targets: a page that they read, what they
-// write, and the inode table, which they read.
+// The memory that a supervisor shares with its targets, as two files:
+//
+//   the records   a page (struct session_page), and behind it the inode table with the
+//                 blocks of extended attributes. Supervisors write, targets read.
+//   the writable  what targets write (struct session_writable), and supervisors read and
+//                 empty again. Whatever is in it may have been written by any program.
+//
+// A run's own are memory files (memfd_create(2)) that nobody can cut off or write to but as
+// said: sealed (F_SEAL_SHRINK, F_SEAL_FUTURE_WRITE). The locks are the supervisor's own.
+// With a state file both lie beside it (live.h), locks are words of the page (lock.h), and
+// a program of the user's may write to either. So a supervisor never goes outside of what
+// it has mapped, whatever it reads there: each number that it follows is checked where it
+// is read, and each walk is bounded.
+//
+// Who writes what:
+//
+//   magic                          live.c, last of all, once the rest is there
+//   pass .. mount_facts            the supervisor; each word tells by itself
+//   shared.layout .. mapped_least  live.c, memory.c; under table_writer, or alone
+//   shared.redo, redo_valid        memory.c: the record, then the flag, then the table
+//   shared.standing                live.c: the slot that is not read, then the count
+//   shared.locks                   lock.c
+//   the table, its blocks          inode_table.c, xattr_store.c; under table_writer
+//   looks, pending                 targets; a supervisor empties the places of pending
 #ifndef FSC_SESSION_PAGE_H
 #define FSC_SESSION_PAGE_H
 
@@ -14,9 +36,17 @@
 
 #define SESSION_PAGE_BYTES 4096u
 #define SESSION_MOUNT_FACTS 64
-#define SESSION_LOCK_WORDS 340
+#define SESSION_INODE_LOCKS 64
+#define SESSION_LOCKS (3 + SESSION_INODE_LOCKS)
 #define SESSION_PROGRAM_BYTES 76
 #define SESSION_PAGE_MAGIC 0x46534350u // "FSCP"
+
+// The state file that the records belong to.
+struct session_standing {
+	uint64_t stamp;      // of its content that the table is based on
+	uint64_t next_stamp; // the same, while it is being written
+	uint64_t file[5];    // dev, ino, size, mtime and ctime, then
+};
 
 // What all supervisors of one memory share: more than one if it is a file beside a state
 // file (live.h).
@@ -40,9 +70,11 @@ struct session_shared {
 	_Atomic uint32_t edits; // block of edits noted, durable.h
 	uint64_t boot[2];       // of the kernel that the memory was last used under
 	uint64_t pid_namespace;
-	uint64_t stamp;         // of the state file's content that the table is based on
-	uint64_t next_stamp;    // the same, while the state file is written
-	uint64_t file[5];       // dev, ino, size, mtime and ctime of the state file, then
+	uint64_t writable[2];   // dev and ino of the file that targets write
+	uint32_t writable_filled; // the disk has room for all of that
+	// The one of the count, odd or even, counts; the other one is written.
+	struct session_standing standing[2];
+	_Atomic uint32_t standings;
 	uint64_t mapped_least;  // of all that use it: more must not be allocated
 	uint32_t edits_made;    // how many of the edits noted have been made
 	_Atomic uint32_t places; // block of a name where a run has changed files, durable.h
@@ -52,7 +84,7 @@ struct session_shared {
 	uint32_t runs;
 	char program[SESSION_PROGRAM_BYTES];
 
-	uint64_t locks[SESSION_LOCK_WORDS]; // struct session_locks
+	_Atomic uint32_t locks[SESSION_LOCKS]; // of struct session_locks
 };
 
 struct session_page {
@@ -84,19 +116,19 @@ struct session_page {
 	struct session_shared shared;
 };
 
-// Behind the page, of whole pages again.
+// Of whole pages.
 struct session_writable {
 	struct look_place looks[LOOKS];
 	struct pending_changes pending;
 	unsigned char unused[4096 - 64 - PENDING_PLACES / 8];
 };
 
-#define SESSION_TABLE_OFFSET (SESSION_PAGE_BYTES + sizeof(struct session_writable))
+#define SESSION_TABLE_OFFSET SESSION_PAGE_BYTES
 
 _Static_assert(offsetof(struct session_page, root_tag) == 40, "the same for i386");
 _Static_assert(offsetof(struct session_page, mount_facts) == 72, "the same for i386");
 _Static_assert(offsetof(struct session_page, shared.layout) == 584, "the same for ever");
 _Static_assert(sizeof(struct session_page) <= SESSION_PAGE_BYTES, "the rest is behind it");
-_Static_assert(sizeof(struct session_writable) % 4096 == 0, "it is mapped alone");
+_Static_assert(sizeof(struct session_writable) % 4096 == 0, "it is a file of its own");
 
 #endif

@@ -5,9 +5,11 @@
 #include "session.h"
 
 #include <errno.h>
+#include <linux/limits.h>
 #include <string.h>
 
 #define REMOVED UINT32_MAX // as a value's size
+#define ATTRIBUTES_MOST (1 << 16) // of one file: a longer list goes round in circles
 
 // What a set's block holds.
 struct set {
@@ -17,14 +19,22 @@ struct set {
 // What an attribute's block holds; name, with its NUL, and value follow.
 struct attribute {
 	_Atomic uint32_t next;
-	uint32_t name_size;
-	uint32_t value_size;
+	_Atomic uint32_t name_size;
+	_Atomic uint32_t value_size;
 	char name[];
 };
 
-static pthread_mutex_t *lock(struct session *session)
+// One as it was when it was read: others may write to it meanwhile (session_page.h).
+struct seen {
+	struct attribute *at;
+	uint32_t next;
+	uint32_t name_size, value_size;
+	bool removed;
+};
+
+static struct lock *lock(struct session *session)
 {
-	return session_lock(session, &session->locks->table_writer);
+	return session_lock(session, &session->locks.table_writer);
 }
 
 static struct set *set_at(const struct session *session, uint32_t reference)
@@ -33,29 +43,45 @@ static struct set *set_at(const struct session *session, uint32_t reference)
 	return inode_table_block(&session->table, reference, &size);
 }
 
-// NULL at the end, and for what a damaged file leads to.
-static struct attribute *attribute_at(const struct session *session, uint32_t block)
+// False at the end, and for what a damaged file leads to.
+static bool attribute_at(const struct session *session, uint32_t block, struct seen *seen_ret)
 {
-	size_t size;
-	struct attribute *one = inode_table_block(&session->table, block, &size);
+	size_t room;
+	struct attribute *one = inode_table_block(&session->table, block, &room);
 	if (!one)
-		return NULL;
-	size_t value_size = one->value_size == REMOVED ? 0 : one->value_size;
-	bool fits = one->name_size > 0 && one->name_size <= size && value_size <= size &&
-		    sizeof(*one) + one->name_size + value_size <= size &&
-		    one->name[one->name_size - 1] == '\0';
-	return fits ? one : NULL;
+		return false;
+	uint32_t value_size = atomic_load(&one->value_size);
+	*seen_ret = (struct seen){
+		.at = one,
+		.next = atomic_load(&one->next),
+		.name_size = atomic_load(&one->name_size),
+		.value_size = value_size == REMOVED ? 0 : value_size,
+		.removed = value_size == REMOVED,
+	};
+	return seen_ret->name_size > 0 && seen_ret->name_size <= XATTR_NAME_MAX + 1 &&
+	       seen_ret->value_size <= XATTR_SIZE_MAX &&
+	       sizeof(*one) + seen_ret->name_size + seen_ret->value_size <= room;
 }
 
-static struct attribute *find(const struct session *session, struct set *set, const char *name,
-			      _Atomic uint32_t **link_ret)
+static const char *value_of(const struct seen *seen)
 {
-	_Atomic uint32_t *link = &set->first;
-	struct attribute *one;
-	while ((one = attribute_at(session, atomic_load(link))) && strcmp(one->name, name) != 0)
-		link = &one->next;
-	*link_ret = link;
-	return one;
+	return seen->at->name + seen->name_size;
+}
+
+// The link to the attribute of that name, or to the end.
+static bool find(const struct session *session, struct set *set, const char *name,
+		 _Atomic uint32_t **link_ret, struct seen *seen_ret)
+{
+	size_t size = strlen(name) + 1;
+	*link_ret = &set->first;
+	for (int i = 0; i < ATTRIBUTES_MOST; i++) {
+		if (!attribute_at(session, atomic_load(*link_ret), seen_ret))
+			return false;
+		if (seen_ret->name_size == size && memcmp(seen_ret->at->name, name, size) == 0)
+			return true;
+		*link_ret = &seen_ret->at->next;
+	}
+	return false;
 }
 
 static uint32_t make(struct session *session, const char *name, const void *value, size_t size)
@@ -67,8 +93,8 @@ static uint32_t make(struct session *session, const char *name, const void *valu
 	if (!one)
 		return 0;
 	atomic_store(&one->next, 0);
-	one->name_size = (uint32_t)name_size;
-	one->value_size = value ? (uint32_t)size : REMOVED;
+	atomic_store(&one->name_size, (uint32_t)name_size);
+	atomic_store(&one->value_size, value ? (uint32_t)size : REMOVED);
 	memcpy(one->name, name, name_size);
 	if (value && size)
 		memcpy(one->name + name_size, value, size);
@@ -78,9 +104,10 @@ static uint32_t make(struct session *session, const char *name, const void *valu
 static uint32_t make_set(struct session *session)
 {
 	uint32_t block = inode_table_take_block(&session->table, sizeof(struct set));
-	if (block)
-		atomic_store(&set_at(session, block)->first, 0);
-	return block;
+	struct set *set = set_at(session, block);
+	if (set)
+		atomic_store(&set->first, 0);
+	return set ? block : 0;
 }
 
 int xattr_store_put(struct session *session, uint32_t *reference, const char *name,
@@ -92,18 +119,19 @@ int xattr_store_put(struct session *session, uint32_t *reference, const char *na
 	if (block && !set_at(session, *reference))
 		*reference = make_set(session);
 	struct set *set = set_at(session, *reference);
-	if (!block || !set) {
+	struct seen old, new;
+	if (!set || !attribute_at(session, block, &new)) {
 		if (block)
 			inode_table_free_block(&session->table, block);
 		return -ENOSPC;
 	}
 	_Atomic uint32_t *link;
-	const struct attribute *old = find(session, set, name, &link);
+	bool replaces = find(session, set, name, &link, &old);
 	uint32_t old_block = atomic_load(link);
-	if (old)
-		atomic_store(&attribute_at(session, block)->next, atomic_load(&old->next));
+	if (replaces)
+		atomic_store(&new.at->next, old.next);
 	atomic_store(link, block);
-	if (old)
+	if (replaces)
 		inode_table_free_block(&session->table, old_block);
 	return 0;
 }
@@ -113,72 +141,78 @@ void xattr_store_drop(struct session *session, uint32_t reference, const char *n
 	SCOPED_LOCK held = lock(session);
 	struct set *set = set_at(session, reference);
 	_Atomic uint32_t *link;
-	const struct attribute *one = set ? find(session, set, name, &link) : NULL;
-	if (!one)
+	struct seen one;
+	if (!set || !find(session, set, name, &link, &one))
 		return;
 	uint32_t block = atomic_load(link);
-	atomic_store(link, atomic_load(&one->next));
+	atomic_store(link, one.next);
 	inode_table_free_block(&session->table, block);
 }
 
 bool xattr_store_is_empty(const struct session *session, uint32_t reference)
 {
 	const struct set *set = set_at(session, reference);
-	return !set || !attribute_at(session, atomic_load(&set->first));
+	struct seen first;
+	return !set || !attribute_at(session, atomic_load(&set->first), &first);
 }
 
 void xattr_store_free(struct session *session, uint32_t reference)
 {
 	struct set *set = set_at(session, reference);
-	const struct attribute *one;
+	struct seen one;
 	if (!set)
 		return;
-	while ((one = attribute_at(session, atomic_load(&set->first)))) {
+	for (int i = 0; i < ATTRIBUTES_MOST; i++) {
 		uint32_t block = atomic_load(&set->first);
-		atomic_store(&set->first, atomic_load(&one->next));
+		if (!attribute_at(session, block, &one))
+			break;
+		atomic_store(&set->first, one.next);
 		inode_table_free_block(&session->table, block);
 	}
 	inode_table_free_block(&session->table, reference);
 }
 
-enum xattr_known xattr_store_get(struct session *session, uint32_t reference, const char *name,
-				 void *value_ret, size_t *size_ret)
+enum xattr_known xattr_store_read(struct session *session, uint32_t reference, const char *name,
+				  void *value_ret, size_t room, size_t *size_ret)
 {
 	if (reference == 0)
 		return XATTR_UNKNOWN;
 	SCOPED_LOCK held = lock(session);
 	struct set *set = set_at(session, reference);
 	_Atomic uint32_t *link;
-	const struct attribute *one = set ? find(session, set, name, &link) : NULL;
-	if (!one)
+	struct seen one;
+	if (!set || !find(session, set, name, &link, &one) || one.value_size > room)
 		return XATTR_UNKNOWN;
-	if (one->value_size == REMOVED)
+	if (one.removed)
 		return XATTR_REMOVED;
 	if (value_ret)
-		memcpy(value_ret, one->name + one->name_size, one->value_size);
+		memcpy(value_ret, value_of(&one), one.value_size);
 	if (size_ret)
-		*size_ret = one->value_size;
+		*size_ret = one.value_size;
 	return XATTR_VALUE;
 }
 
-bool xattr_store_next(const struct session *session, uint32_t *cursor, bool *begun,
+enum xattr_known xattr_store_get(struct session *session, uint32_t reference, const char *name,
+				 void *value_ret, size_t *size_ret)
+{
+	return xattr_store_read(session, reference, name, value_ret, XATTR_SIZE_MAX, size_ret);
+}
+
+bool xattr_store_next(const struct session *session, struct xattr_walk *walk,
 		      struct xattr_view *view_ret)
 {
-	if (!*begun) {
-		const struct set *set = set_at(session, *cursor);
-		*begun = true;
-		*cursor = set ? atomic_load(&set->first) : 0;
+	struct seen one;
+	if (walk->visited == 0) {
+		const struct set *set = set_at(session, walk->next);
+		walk->next = set ? atomic_load(&set->first) : 0;
 	}
-	const struct attribute *one = attribute_at(session, *cursor);
-	if (!one)
+	if (walk->visited++ == ATTRIBUTES_MOST || !attribute_at(session, walk->next, &one))
 		return false;
-	*cursor = atomic_load(&one->next);
-	bool removed = one->value_size == REMOVED;
-	*view_ret = (struct xattr_view){
-		.name = one->name,
-		.value = removed ? NULL : one->name + one->name_size,
-		.size = removed ? 0 : one->value_size,
-	};
+	walk->next = one.next;
+	memcpy(view_ret->name, one.at->name, one.name_size);
+	view_ret->name[one.name_size - 1] = '\0';
+	view_ret->value = one.removed ? NULL : value_of(&one);
+	view_ret->size = one.value_size;
 	return true;
 }
 
@@ -188,7 +222,7 @@ void xattr_store_visit(struct session *session, uint32_t reference,
 {
 	SCOPED_LOCK held = lock(session);
 	struct xattr_view view;
-	bool begun = false;
-	while (xattr_store_next(session, &reference, &begun, &view))
+	struct xattr_walk walk = {.next = reference};
+	while (xattr_store_next(session, &walk, &view))
 		visit(view.name, view.value != NULL, context);
 }

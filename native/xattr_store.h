@@ -32,7 +32,9 @@ enum xattr_known {
 	XATTR_REMOVED, // there is none, whatever the file really has
 };
 
-// value_ret, with room for 64 KiB, and size_ret may be NULL.
+// value_ret and size_ret may be NULL. What is larger than the room (64 KiB) is not known.
+enum xattr_known xattr_store_read(struct session *session, uint32_t reference, const char *name,
+				  void *value_ret, size_t room, size_t *size_ret);
 enum xattr_known xattr_store_get(struct session *session, uint32_t reference, const char *name,
 				 void *value_ret, size_t *size_ret);
 
@@ -42,14 +44,18 @@ void xattr_store_visit(struct session *session, uint32_t reference,
 		       void *context);
 
 struct xattr_view {
-	const char *name;
+	char name[256];
 	const void *value; // NULL: removed
 	size_t size;
 };
 
 // Visits a set, with the table's writer held as long as the views are used. Start with
-// *cursor the reference; returns false at the end.
-bool xattr_store_next(const struct session *session, uint32_t *cursor, bool *begun,
+// next the reference; returns false at the end.
+struct xattr_walk {
+	uint32_t next;
+	int visited;
+};
+bool xattr_store_next(const struct session *session, struct xattr_walk *walk,
 		      struct xattr_view *view_ret);
 
 #endif

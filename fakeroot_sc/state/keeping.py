@@ -32,7 +32,8 @@ def run_with_state(plan: Plan, session_pass: int, run: _Run) -> "_core.Launched"
         try:
             sync.commit_at_end()
         except StateError as error:
-            return TROUBLE, f"{error} ({_where_left(sync)})"
+            left = "" if sync.live.lost else f" ({_where_left(sync)})"
+            return TROUBLE, f"{error}{left}"
         except MemoryError:
             return TROUBLE, f"{plan.state}: no memory to save it ({_where_left(sync)})"
         return None

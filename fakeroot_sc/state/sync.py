@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fakeroot_sc.state.edits import Edit, Key, Note
 
 LIVE_SUFFIX = "-live"
+PENDING_SUFFIX = "-live-pending"
 LOCK_SECONDS = 30.0
 
 _NOWHERE = (0, 0, 0, 0, 0)
@@ -33,6 +34,8 @@ _STAGES = {
     "other's processes can share a state",
     "DAMAGED": "not what a fakeroot-sc has left there: remove it, and what was not yet in the "
     "state itself is lost",
+    "FOREIGN": "other users may write to it, and so break a run of root: run as the user whose it "
+    "is, or make the state root's alone (chown root, chmod go-w)",
     "RECOVER": "what a killed run has left there does not fit: make room on the disk",
 }
 
@@ -106,6 +109,8 @@ class Sync:
             raise StateError(
                 f"{self.given}: {os.strerror(errno.EACCES)}: it must be yours to write to"
             )
+        if os.geteuid() == 0 and (real.st_uid != 0 or real.st_mode & 0o022):
+            raise StateError(f"{self.given}: {_STAGES['FOREIGN']}")
 
     def _open_live(self, session_pass: int, real: os.stat_result | None) -> _core.Live:
         mode = 0o666 if real is None else real.st_mode & 0o666
@@ -117,11 +122,11 @@ class Sync:
             raise StateError(f"{self.given}{LIVE_SUFFIX}: {why}") from None
 
     def _share_mode(self, real: os.stat_result) -> None:
-        """Who may write to one file must be let write to both."""
-        name = self.path + LIVE_SUFFIX
-        live = os.stat(name)
-        if (live.st_mode ^ real.st_mode) & 0o666 and live.st_uid == os.geteuid():
-            os.chmod(name, real.st_mode & 0o666)
+        """Who may write to one file must be let write to all."""
+        for name in (self.path + LIVE_SUFFIX, self.path + PENDING_SUFFIX):
+            beside = os.stat(name)
+            if (beside.st_mode ^ real.st_mode) & 0o666 and beside.st_uid == os.geteuid():
+                os.chmod(name, real.st_mode & 0o666)
 
     @property
     def database(self) -> "Database":
@@ -197,6 +202,11 @@ class Sync:
     def commit(self) -> None:
         """Brings the state file up with the memory.  Raises StateError: then the memory keeps
         what the file lacks, for the next time."""
+        if self.live.lost:
+            raise StateError(
+                f"{self.given}{LIVE_SUFFIX}: was cut off or could not be read while it was used: "
+                f"what {self.given} did not have yet is lost"
+            )
         if not self.live.changed:
             return
         self.lock()

@@ -70,7 +70,7 @@ bool look_has_plain_mode(const struct kernel_call *call, int fd, bool searchable
 {
 	const struct session_page *page = session_attached();
 	bool saved = atomic_load(&page->saved);
-	if (!saved && !session_has_modes(page) && (searchable || is_written(fd)))
+	if (!saved && !session_has_modes(page, call) && (searchable || is_written(fd)))
 		return true;
 	struct statx seen;
 	struct inode_record record;

@@ -88,27 +88,6 @@ static bool map_next(int step)
 	return true;
 }
 
-bool session_has_records(void)
-{
-	const struct session_page *page = session_attached();
-	struct inode_table table = table_at(0);
-	return inode_table_count(&table) > 0 ||
-	       atomic_load_explicit(&page->pending_used, memory_order_acquire);
-}
-
-static const struct pending_changes *pending_changes(void)
-{
-	const unsigned char *base = atomic_load_explicit(&mappings[0], memory_order_relaxed);
-	const struct session_writable *shared = (const void *)(base + SESSION_PAGE_BYTES);
-	return &shared->pending;
-}
-
-bool session_has_modes(const struct session_page *page)
-{
-	return atomic_load(&page->mode_records) > 0 ||
-	       (atomic_load(&page->pending_used) && atomic_load(&pending_changes()->modes) > 0);
-}
-
 static enum inode_lookup find_in_table(const struct kernel_call *call, uint64_t dev, uint64_t ino,
 				       struct inode_record *record_ret)
 {
@@ -120,38 +99,6 @@ static enum inode_lookup find_in_table(const struct kernel_call *call, uint64_t 
 		    !session_may_look(session_attached(), call) || !map_next(step))
 			return found;
 	}
-}
-
-// A pending change is settled between the two looks at its place, or it is not.
-static enum inode_lookup find_with_pending(const struct kernel_call *call, uint64_t dev,
-					   uint64_t ino, struct inode_record *record_ret)
-{
-	const int tries = 8;
-	for (int i = 0; i < tries; i++) {
-		struct pending_view view;
-		if (!pending_look(pending_changes(), dev, ino, &view))
-			continue;
-		enum inode_lookup found = find_in_table(call, dev, ino, record_ret);
-		if (found == INODE_BUSY || !pending_unchanged(&view))
-			continue;
-		if (!view.found)
-			return found;
-		return pending_merge(&view.change, record_ret, found == INODE_FOUND) ? INODE_FOUND
-										     : INODE_BUSY;
-	}
-	return INODE_BUSY;
-}
-
-enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
-			       struct inode_record *record_ret)
-{
-	const struct session_page *page = session_attached();
-	// What is put is counted before the call that has put it returns.
-	if (!session_has_records())
-		return INODE_ABSENT;
-	if (atomic_load_explicit(&page->pending_used, memory_order_acquire))
-		return find_with_pending(call, dev, ino, record_ret);
-	return find_in_table(call, dev, ino, record_ret);
 }
 
 long session_trapped(const struct kernel_call *call)
@@ -212,35 +159,53 @@ bool session_is_root(const struct session_page *page, const struct kernel_call *
 	return kernel_call_passed(&ask, page->pass) == 0 && limits[0] == page->root_tag;
 }
 
-static void *map(int what, size_t offset, size_t size, int protection)
+static void *map(long fd, size_t size, int protection)
 {
-	long fd = ask_for(what);
-	if (fd < 0)
-		return NULL;
-	struct kernel_call call =
-		KERNEL_CALL(NR_MMAP, 0, (long)size, protection, MAP_SHARED, fd);
-	long address = kernel_call_with(&call, offset);
-	call = KERNEL_CALL(__NR_close, fd);
-	kernel_call_plain(&call);
+	struct kernel_call call = KERNEL_CALL(NR_MMAP, 0, (long)size, protection, MAP_SHARED, fd);
+	long address = kernel_call_with(&call, 0);
 	return failed(address) ? NULL : (void *)(uintptr_t)address;
 }
 
-#ifdef __x86_64__
-
-// Not for i386: the 32 bits of a look's name could be in its sixth register by chance.
-struct session_writable *session_writable(const struct kernel_call *call)
+static void close_descriptor(long fd)
 {
-	static _Atomic(struct session_writable *) joined;
-	static _Atomic bool asked, refused;
+	struct kernel_call call = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&call);
+}
+
+// What targets write, mapped when it is first needed.
+static _Atomic(struct session_writable *) joined;
+static _Atomic bool join_refused;
+#ifdef __x86_64__
+static _Atomic bool join_reads; // for reading only
+#endif
+
+static struct session_writable *map_writable(void)
+{
+	const size_t size = sizeof(struct session_writable);
+	long fd = ask_for(ATTACH_WRITABLE);
+	if (fd < 0)
+		return NULL;
+	void *mapped = NULL;
+#ifdef __x86_64__
+	mapped = map(fd, size, PROT_READ | PROT_WRITE);
+	if (!mapped)
+		atomic_store_explicit(&join_reads, true, memory_order_relaxed);
+#endif
+	if (!mapped)
+		mapped = map(fd, size, PROT_READ);
+	close_descriptor(fd);
+	return mapped;
+}
+
+static struct session_writable *join(const struct kernel_call *call)
+{
 	struct session_writable *known = atomic_load_explicit(&joined, memory_order_acquire);
-	if (known || !session_attached() || atomic_load_explicit(&refused, memory_order_relaxed) ||
-	    !atomic_exchange_explicit(&asked, true, memory_order_relaxed) ||
+	if (known || atomic_load_explicit(&join_refused, memory_order_relaxed) ||
 	    !session_may_look(session_attached(), call))
 		return known;
-	struct session_writable *mapped = map(ATTACH_WRITABLE, SESSION_PAGE_BYTES, sizeof(*mapped),
-					      PROT_READ | PROT_WRITE);
+	struct session_writable *mapped = map_writable();
 	if (!mapped) {
-		atomic_store_explicit(&refused, true, memory_order_relaxed);
+		atomic_store_explicit(&join_refused, true, memory_order_relaxed);
 		return NULL;
 	}
 	if (atomic_compare_exchange_strong(&joined, &known, mapped))
@@ -249,12 +214,80 @@ struct session_writable *session_writable(const struct kernel_call *call)
 	return known;
 }
 
+bool session_has_records(void)
+{
+	const struct session_page *page = session_attached();
+	struct inode_table table = table_at(0);
+	return inode_table_count(&table) > 0 ||
+	       atomic_load_explicit(&page->pending_used, memory_order_acquire);
+}
+
+bool session_has_modes(const struct session_page *page, const struct kernel_call *call)
+{
+	if (atomic_load(&page->mode_records) > 0)
+		return true;
+	if (!atomic_load(&page->pending_used))
+		return false;
+	const struct session_writable *shared = join(call);
+	return !shared || atomic_load(&shared->pending.modes) > 0;
+}
+
+// A pending change is settled between the two looks at its place, or it is not.
+static enum inode_lookup find_with_pending(const struct kernel_call *call, uint64_t dev,
+					   uint64_t ino, struct inode_record *record_ret)
+{
+	const int tries = 8;
+	const struct session_writable *shared = join(call);
+	for (int i = 0; shared && i < tries; i++) {
+		struct pending_view view;
+		if (!pending_look(&shared->pending, dev, ino, &view))
+			continue;
+		enum inode_lookup found = find_in_table(call, dev, ino, record_ret);
+		if (found == INODE_BUSY || !pending_unchanged(&view))
+			continue;
+		if (!view.found)
+			return found;
+		return pending_merge(&view.change, record_ret, found == INODE_FOUND) ? INODE_FOUND
+										     : INODE_BUSY;
+	}
+	return INODE_BUSY;
+}
+
+enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uint64_t ino,
+			       struct inode_record *record_ret)
+{
+	const struct session_page *page = session_attached();
+	// What is put is counted before the call that has put it returns.
+	if (!session_has_records())
+		return INODE_ABSENT;
+	if (atomic_load_explicit(&page->pending_used, memory_order_acquire))
+		return find_with_pending(call, dev, ino, record_ret);
+	return find_in_table(call, dev, ino, record_ret);
+}
+
+#ifdef __x86_64__
+
+// Not for i386: the 32 bits of a look's name could be in its sixth register by chance.
+struct session_writable *session_writable(const struct kernel_call *call)
+{
+	static _Atomic bool asked;
+	struct session_writable *known = atomic_load_explicit(&joined, memory_order_acquire);
+	if (!known && session_attached() &&
+	    atomic_exchange_explicit(&asked, true, memory_order_relaxed))
+		known = join(call);
+	return atomic_load_explicit(&join_reads, memory_order_relaxed) ? NULL : known;
+}
+
 #endif
 
 __attribute__((constructor)) static void attach(void)
 {
 	size_t size = mapping_size(0);
-	unsigned char *base = map(ATTACH_TABLE, 0, size, PROT_READ);
+	long fd = ask_for(ATTACH_TABLE);
+	if (fd < 0)
+		return;
+	unsigned char *base = map(fd, size, PROT_READ);
+	close_descriptor(fd);
 	if (!base)
 		return;
 	const struct session_page *page = (const struct session_page *)base;

@@ -54,7 +54,7 @@ enum inode_lookup session_find(const struct kernel_call *call, uint64_t dev, uin
 bool session_has_records(void);
 
 // False while every file shows its real mode and type.
-bool session_has_modes(const struct session_page *page);
+bool session_has_modes(const struct session_page *page, const struct kernel_call *call);
 
 // Whether calls may be made that libc would not make. Where that must be asked, it is
 // by the number of the call that libc would make now, which must be one that traps.
@@ -68,8 +68,9 @@ bool session_is_root(const struct session_page *page, const struct kernel_call *
 // supervisor has received it, even where the call never fails with EINTR.
 long session_trapped(const struct kernel_call *call);
 
-// The part of the shared memory that targets write, or NULL. Joined when it is first asked
-// for again: many programs make a single change, most make none. call: the one at hand.
+// The shared memory that targets write, or NULL: also for who may only read it. Joined when it
+// is first asked for again, or changes of others are to be read there: many programs make a
+// single change, most make none. call: the one at hand.
 struct session_writable *session_writable(const struct kernel_call *call);
 
 // ---- changes (looks.c, owners.c) ----
