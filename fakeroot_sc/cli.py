@@ -58,6 +58,15 @@ def _act(origin_text: str, arguments: list[str]) -> int:
     return 0
 
 
+def _lack(error: BaseException) -> str:
+    try:
+        from fakeroot_sc.trouble import explain_lack
+
+        return explain_lack(error)
+    except (MemoryError, ImportError, SystemError, OSError):
+        return "cannot start the supervisor: no memory: look at the limits (ulimit -a)"
+
+
 def main(origin_text: str, arguments: list[str]) -> None:
     """Does what the arguments ask, as the supervisor of a front process.
 
@@ -66,6 +75,9 @@ def main(origin_text: str, arguments: list[str]) -> None:
     try:
         status = _act(origin_text, arguments)
         sys.stdout.flush()
+    except (MemoryError, ImportError, SystemError) as error:
+        status = TROUBLE
+        print(f"fakeroot-sc: {_lack(error)}", file=sys.stderr)
     except OSError as error:
         status = TROUBLE
         print(f"fakeroot-sc: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)

@@ -107,7 +107,30 @@ def explain(stage: str, number: int, call: str, command: str) -> tuple[str, int]
         what = f"{call}(2)"
     elif call:
         what, advice = _explain_call(call, number)
+    if advice is _LIMITS:
+        advice = f"{_LIMITS}{_limits()}"
     return f"{what}: {why}: {advice}", TROUBLE
+
+
+def _limits() -> str:
+    """Those that are set, and can be the reason."""
+    try:
+        import resource
+    except ImportError:  # of which the limits may be the reason, too
+        return ""
+    found = ""
+    kinds = (("v", resource.RLIMIT_AS, 1024), ("d", resource.RLIMIT_DATA, 1024))
+    for option, kind, unit in (*kinds, ("u", resource.RLIMIT_NPROC, 1)):
+        soft = resource.getrlimit(kind)[0]
+        if soft != resource.RLIM_INFINITY:
+            found += f", -{option} {soft // unit}"
+    return f": here -n {resource.getrlimit(resource.RLIMIT_NOFILE)[0]}{found}"
+
+
+def explain_lack(error: BaseException) -> str:
+    """One line for what ends where memory or descriptors are short, outside of the stages."""
+    why = "no memory" if isinstance(error, MemoryError) else str(error)
+    return f"cannot start the supervisor: {why}: {_LIMITS}{_limits()}"
 
 
 def explain_fall_back(mode: str, stage: str, number: int, call: str) -> str:

@@ -433,8 +433,38 @@ static unsigned fill_standard_descriptors(void)
 	return closed;
 }
 
+// With less the interpreter would end in the middle of its own start, in words of its own.
+// How much more it takes differs from machine to machine: what is enough anywhere is told.
+static const struct limit {
+	int resource;
+	char option;
+	rlim_t unit, least, enough;
+} least_limits[] = {
+	{RLIMIT_AS, 'v', 1024, 24u << 20, 65536},
+	{RLIMIT_DATA, 'd', 1024, 8u << 20, 16384},
+	{RLIMIT_NOFILE, 'n', 1, 14, 64},
+};
+
+static bool limits_are_enough(void)
+{
+	for (size_t i = 0; i < sizeof(least_limits) / sizeof(*least_limits); i++) {
+		const struct limit *limit = &least_limits[i];
+		struct rlimit now;
+		if (getrlimit((unsigned)limit->resource, &now) < 0 || now.rlim_cur >= limit->least)
+			continue;
+		fprintf(stderr, "fakeroot-sc: ulimit -%c %llu: too little for the supervisor: "
+				"%llu are enough\n", limit->option,
+			(unsigned long long)(now.rlim_cur / limit->unit),
+			(unsigned long long)limit->enough);
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
+	if (!limits_are_enough())
+		return CONTROL_TROUBLE;
 	unsigned closed = fill_standard_descriptors();
 	struct interpreter with;
 	int error = find_interpreter(&argc, &argv, &with);

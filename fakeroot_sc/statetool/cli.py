@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
         output.warn(str(error))
     except OSError as error:
         output.warn(f"{error.filename or 'output'}: {error.strerror}")
+    except MemoryError:
+        output.warn("no memory: look at the limits (ulimit -a): nothing is half done")
     except KeyboardInterrupt:
         output.warn("interrupted: nothing is half done")
         signal.signal(signal.SIGINT, signal.SIG_DFL)
