@@ -30,6 +30,28 @@ static bool is_local(const char *kind)
 	return false;
 }
 
+// The kind is the first field behind the lone hyphen.
+static bool is_line_local(const char *line)
+{
+	char kind[64];
+	const char *mark = strstr(line, " - ");
+	return mark && sscanf(mark, " - %63s", kind) == 1 && is_local(kind);
+}
+
+bool mounts_is_local(const char *list, uint64_t id)
+{
+	FILE *lines = fopen(list, "re");
+	SCOPED_FREE char *line = NULL;
+	size_t room = 0;
+	unsigned long long seen;
+	bool local = false;
+	while (lines && !local && getline(&line, &room, lines) > 0)
+		local = sscanf(line, "%llu ", &seen) == 1 && seen == id && is_line_local(line);
+	if (lines)
+		fclose(lines);
+	return local;
+}
+
 static bool all_local(int mounts)
 {
 	if (mounts < 0 || lseek(mounts, 0, SEEK_SET) < 0)
@@ -43,12 +65,8 @@ static bool all_local(int mounts)
 	SCOPED_FREE char *line = NULL;
 	size_t room = 0;
 	bool local = true;
-	while (local && getline(&line, &room, list) > 0) {
-		// The kind is the first field behind the lone hyphen.
-		char kind[64];
-		const char *mark = strstr(line, " - ");
-		local = mark && sscanf(mark, " - %63s", kind) == 1 && is_local(kind);
-	}
+	while (local && getline(&line, &room, list) > 0)
+		local = is_line_local(line);
 	fclose(list);
 	return local;
 }

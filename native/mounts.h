@@ -19,6 +19,9 @@ int mounts_open(struct session *session);
 // Reads the list anew and forgets all facts.
 void mounts_changed(struct session *session);
 
+// Whether a mount in a list of mounts (/proc/PID/mountinfo) is of such a kind.
+bool mounts_is_local(const char *list, uint64_t id);
+
 // mount_facts_known() of the session.
 bool mounts_known(struct session *session, const struct statx *real,
 		  struct mount_facts *facts_ret);

@@ -31,6 +31,7 @@
 #include "notify.h"
 
 #include "answer.h"
+#include "at_once.h"
 #include "kernel.h"
 #include "request.h"
 #include "scope.h"
@@ -45,6 +46,12 @@
 
 #define WORKERS_MOST 1024 // each waits for one target, at the most
 
+// A request for which there was no thread.
+struct waiting {
+	struct request request;
+	struct waiting *next;
+};
+
 struct notifier {
 	struct session *session;
 	struct seccomp_notif_sizes sizes;
@@ -55,6 +62,7 @@ struct notifier {
 	int on_watch;
 	int workers;
 	int workers_most;
+	struct waiting *first_waiting, **last_waiting;
 	bool armed;
 	bool ending; // the last target has gone
 	bool sync_wake_up;
@@ -94,18 +102,54 @@ static void claim_turn(struct notifier *notifier)
 static bool try_turn(struct notifier *notifier)
 {
 	pthread_mutex_lock(&notifier->roles);
-	bool free = notifier->receiving == 0;
+	// Where others are on watch, what waits for a thread comes first.
+	bool free = notifier->receiving == 0 &&
+		    !(notifier->first_waiting && notifier->on_watch > 0);
 	if (free)
 		claim_turn(notifier);
 	pthread_mutex_unlock(&notifier->roles);
 	return free;
 }
 
-// Stays on watch until it is this thread's turn.
-static void wait_turn(struct notifier *notifier)
+// With the roles held.
+static struct waiting *take_waiting(struct notifier *notifier)
+{
+	struct waiting *first = notifier->first_waiting;
+	if (!first)
+		return NULL;
+	notifier->first_waiting = first->next;
+	if (!first->next)
+		notifier->last_waiting = &notifier->first_waiting;
+	return first;
+}
+
+// Leaves a request for the next thread that is done with its own. Returns 1, or 0 if one is on
+// watch by now, which can be given the turn, or -ENOMEM.
+static int let_wait(struct notifier *notifier, const struct request *request)
+{
+	struct waiting *waiting = malloc(sizeof(*waiting));
+	if (!waiting)
+		return -ENOMEM;
+	*waiting = (struct waiting){.request = *request};
+	pthread_mutex_lock(&notifier->roles);
+	bool left = notifier->on_watch == 0;
+	if (left) {
+		*notifier->last_waiting = waiting;
+		notifier->last_waiting = &waiting->next;
+	}
+	pthread_mutex_unlock(&notifier->roles);
+	if (!left)
+		free(waiting);
+	return left;
+}
+
+// Stays on watch until it is this thread's turn. Returns a request instead that has waited for
+// a thread.
+static struct waiting *wait_turn(struct notifier *notifier)
 {
 	pthread_mutex_lock(&notifier->roles);
-	while (notifier->receiving > 0) {
+	struct waiting *found = NULL;
+	while (!(found = take_waiting(notifier)) && notifier->receiving > 0) {
 		struct epoll_event event;
 		notifier->on_watch++;
 		pthread_mutex_unlock(&notifier->roles);
@@ -114,8 +158,10 @@ static void wait_turn(struct notifier *notifier)
 		pthread_mutex_lock(&notifier->roles);
 		notifier->on_watch--;
 	}
-	claim_turn(notifier);
+	if (!found)
+		claim_turn(notifier);
 	pthread_mutex_unlock(&notifier->roles);
+	return found;
 }
 
 static bool may_start(const struct notifier *notifier)
@@ -235,45 +281,96 @@ static void answer_on_cpu(struct notifier *notifier, const struct request *reque
 		set_sync_wake_up(notifier, true);
 }
 
+static void take_request(const struct notifier *notifier, const struct seccomp_notif *notification,
+			 uint64_t received, struct request *request_ret)
+{
+	struct session *session = notifier->session;
+	*request_ret = (struct request){
+		.session = session,
+		.row = dispatch_row(notification->data.arch, notification->data.nr,
+				    session->kernel_has_x32),
+		.id = notification->id,
+		.tid = (pid_t)notification->pid,
+		.narrow = notification->data.arch == FSC_ARCH_I386 ||
+			  notification->data.nr & FSC_X32_SYSCALL_BIT,
+		.received = received,
+	};
+	memcpy(request_ret->args, notification->data.args, sizeof(request_ret->args));
+}
+
+enum share {
+	SHARE_KEEP,  // this thread goes on to have the turn
+	SHARE_GIVEN, // another has it
+	SHARE_LEAVE, // every thread waits for some file: the kernel may look at this one
+	SHARE_LATER, // the same, and what is no look has been left for later
+};
+
+// With every thread waiting for some file, a server among the targets must still be heard,
+// and what it asks for itself be answered.
+static enum share share_turn(struct notifier *notifier, const struct request *request)
+{
+	if (!request_might_block(request))
+		return SHARE_KEEP;
+	while (!leave_turn(notifier)) {
+		if (at_once(request))
+			return SHARE_KEEP;
+		if (request->row->operation == OP_STAT)
+			return SHARE_LEAVE;
+		int left = let_wait(notifier, request);
+		if (left)
+			return left < 0 ? SHARE_LEAVE : SHARE_LATER;
+	}
+	return SHARE_GIVEN;
+}
+
+static void serve_waiting(struct notifier *notifier, struct waiting *waiting)
+{
+	struct request *request = &waiting->request;
+	struct outcome outcome;
+	dispatch(request, &outcome);
+	answer_copy_out(request, &outcome);
+	answer_on_cpu(notifier, request, &outcome, false);
+	free(waiting);
+}
+
+// Receives one request and serves it, or has it served. Returns whether this thread still has
+// the turn; false in *goes_on_ret when there is nothing left to serve.
+static bool serve_next(struct notifier *notifier, struct seccomp_notif *notification,
+		       bool *goes_on_ret)
+{
+	struct request request;
+	struct outcome outcome;
+	uint64_t start = __builtin_ia32_rdtsc();
+	*goes_on_ret = receive(notifier, notification);
+	if (!*goes_on_ret)
+		return true;
+	uint64_t received = __builtin_ia32_rdtsc();
+	take_request(notifier, notification, received, &request);
+	enum share share = share_turn(notifier, &request);
+	if (share == SHARE_LATER)
+		return true;
+	if (share == SHARE_LEAVE)
+		outcome_continue(&outcome);
+	else
+		dispatch(&request, &outcome);
+	answer_copy_out(&request, &outcome);
+	bool turn = share != SHARE_GIVEN || try_turn(notifier);
+	answer_on_cpu(notifier, &request, &outcome, received - start < AT_ONCE);
+	return turn;
+}
+
 static void *worker(void *argument)
 {
 	struct notifier *notifier = argument;
 	SCOPED_FREE struct seccomp_notif *notification =
 		malloc(notification_size(&notifier->sizes));
-	struct session *session = notifier->session;
-
-	bool turn = false;
-	while (notification) {
-		if (!turn)
-			wait_turn(notifier);
-		turn = true;
-		uint64_t start = __builtin_ia32_rdtsc();
-		if (!receive(notifier, notification))
-			break;
-		uint64_t received = __builtin_ia32_rdtsc();
-		struct request request = {
-			.session = session,
-			.row = dispatch_row(notification->data.arch, notification->data.nr,
-					    session->kernel_has_x32),
-			.id = notification->id,
-			.tid = (pid_t)notification->pid,
-			.narrow = notification->data.arch == FSC_ARCH_I386 ||
-				  notification->data.nr & FSC_X32_SYSCALL_BIT,
-			.received = received,
-		};
-		memcpy(request.args, notification->data.args, sizeof(request.args));
-		struct outcome outcome;
-		bool blocks = request_might_block(&request);
-		bool shared = blocks && leave_turn(notifier);
-		// With every worker waiting for some file, a server among the targets
-		// must still be heard: looking can be left to the kernel.
-		if (blocks && !shared && request.row->operation == OP_STAT)
-			outcome_continue(&outcome);
+	bool turn = false, goes_on = notification;
+	while (goes_on) {
+		struct waiting *waiting = turn ? NULL : wait_turn(notifier);
+		if (waiting)
+			serve_waiting(notifier, waiting);
 		else
-			dispatch(&request, &outcome);
-		answer_copy_out(&request, &outcome);
-		turn = !shared || try_turn(notifier);
-		answer_on_cpu(notifier, &request, &outcome, received - start < AT_ONCE);
+			turn = serve_next(notifier, notification, &goes_on);
 	}
 	pthread_mutex_lock(&notifier->roles);
 	notifier->receiving -= turn;
@@ -309,6 +406,7 @@ int notify_start(struct session *session)
 	// Detached workers use it until the process ends.
 	static struct notifier notifier;
 	notifier = (struct notifier){.session = session, .workers = 2};
+	notifier.last_waiting = &notifier.first_waiting;
 	pthread_mutex_init(&notifier.roles, NULL);
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &notifier.sizes) < 0)
 		return -errno;

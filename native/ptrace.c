@@ -16,6 +16,7 @@
 #include "ptrace.h"
 
 #include "answer.h"
+#include "at_once.h"
 #include "attach.h"
 #include "bpf.h"
 #include "kernel.h"
@@ -241,13 +242,17 @@ static void on_call(struct stopped_call *call)
 	memcpy(request.args, call->args, sizeof(request.args));
 	bool look = request.row && request.row->operation == OP_STAT;
 	enum pool_taken taken = request_might_block(&request)
-					? pool_submit(&tracer.pool, &request, call, !look)
+					? pool_submit(&tracer.pool, &request, call, false)
 					: POOL_NONE;
+	// With every thread waiting for some file, a server among the targets must still be
+	// heard, and answered: what waits for nobody is handled here. Looking can be left to the
+	// kernel, all else waits for a thread.
+	bool full = taken == POOL_FULL && !at_once(&request);
+	if (full && !look)
+		taken = pool_submit(&tracer.pool, &request, call, true);
 	if (taken == POOL_TAKEN)
 		return;
-	// With every thread waiting for some file, a server among the targets must still be
-	// heard: looking can be left to the kernel.
-	if (taken == POOL_FULL)
+	if (full && look)
 		outcome_continue(&outcome);
 	else
 		dispatch(&request, &outcome);
