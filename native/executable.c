@@ -121,6 +121,14 @@ static bool needs_sanitizer(const struct elf *elf)
 	return false;
 }
 
+static bool is_position_independent(const struct elf *elf)
+{
+	for (int i = 0; i < elf->entries; i++)
+		if (elf->entry[i].d_tag == DT_FLAGS_1)
+			return elf->entry[i].d_un.d_val & DF_1_PIE;
+	return false;
+}
+
 static enum executable_kind kind_of_elf(int fd, const unsigned char *head)
 {
 	struct elf elf = {.fd = fd, .wide = head[EI_CLASS] == ELFCLASS64};
@@ -137,10 +145,12 @@ static enum executable_kind kind_of_elf(int fd, const unsigned char *head)
 	if (!read)
 		return EXECUTABLE_UNKNOWN;
 	// A loader that is executed itself has no loader, but a dynamic section; so have
-	// static programs at any address, which the variable means nothing to.
+	// static programs at any address, which say that they are programs.
 	if (!segment_of_type(&elf, PT_INTERP) && !segment_of_type(&elf, PT_DYNAMIC))
 		return EXECUTABLE_STATIC;
 	read_dynamic(&elf);
+	if (!segment_of_type(&elf, PT_INTERP) && is_position_independent(&elf))
+		return EXECUTABLE_STATIC;
 	if (needs_sanitizer(&elf))
 		return EXECUTABLE_FOREIGN;
 	return elf.wide ? EXECUTABLE_X86_64 : EXECUTABLE_I386;

@@ -6,11 +6,14 @@
 
 enum executable_kind {
 	EXECUTABLE_UNKNOWN, // not readable, or nothing that the kernel executes by itself
-	EXECUTABLE_STATIC,  // without a loader: LD_PRELOAD means nothing to it
+	// Without a loader: LD_PRELOAD means nothing to it. What it hands on is not for the
+	// loaders of this machine alone: it may be an emulator.
+	EXECUTABLE_STATIC,
 	EXECUTABLE_X86_64,
 	EXECUTABLE_I386,
 	// With a loader that has no use for the shim: of another machine, of
-	// a sanitizer whose runtime insists on coming first, or who knows which.
+	// a sanitizer whose runtime insists on coming first, of an emulator, which gives
+	// its environment to a program of another machine, or who knows which.
 	EXECUTABLE_FOREIGN,
 	EXECUTABLE_SCRIPT,
 };

@@ -29,15 +29,27 @@ static int open_for(const struct request *request, const char *path)
 	return walk_open(&walk);
 }
 
+// Whether a path is that of an emulator of another machine: qemu-aarch64, say.
+static bool is_emulator(const char *path)
+{
+	static const char head[] = "qemu-";
+	const char *name = strrchr(path, '/');
+	return name && strncmp(name + 1, head, sizeof(head) - 1) == 0;
+}
+
 // fd: O_PATH. Returns 0 or -errno.
 static int read_program(int fd, struct executable *executable_ret)
 {
-	char name[32];
+	char name[32], path[PATH_MAX];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	SCOPED_FD file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file < 0)
 		return -errno;
 	executable_read(file, executable_ret);
+	ssize_t length = readlink(name, path, sizeof(path) - 1);
+	path[length < 0 ? 0 : length] = '\0';
+	if (executable_ret->kind != EXECUTABLE_SCRIPT && is_emulator(path))
+		executable_ret->kind = EXECUTABLE_FOREIGN;
 	return 0;
 }
 
@@ -138,19 +150,19 @@ static bool sees_shim(const struct request *request)
 	       st.st_ino == preload->ino;
 }
 
-// Which form of LD_PRELOAD the program can take; false for one that needs no care.
+// Which form of LD_PRELOAD the program can take; false for one that is none.
 static bool choose_form(const struct request *request, enum executable_kind kind,
 			enum preload_form *form_ret)
 {
 	const struct preload *preload = &request->session->preload;
 	*form_ret = PRELOAD_NOTHING;
-	if (kind == EXECUTABLE_UNKNOWN || kind == EXECUTABLE_STATIC)
+	if (kind == EXECUTABLE_UNKNOWN)
 		return false;
 	if (kind == EXECUTABLE_X86_64 || (kind == EXECUTABLE_I386 && preload->has_i386))
 		*form_ret = kind == EXECUTABLE_X86_64 ? PRELOAD_X86_64 : PRELOAD_I386;
 	if (*form_ret != PRELOAD_NOTHING && !sees_shim(request))
 		*form_ret = PRELOAD_NOTHING;
-	return *form_ret != PRELOAD_X86_64 || atomic_load(&preload->changed);
+	return true;
 }
 
 void op_exec(struct request *request, struct outcome *outcome)

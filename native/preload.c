@@ -15,6 +15,8 @@
 
 #define VARIABLE "LD_PRELOAD="
 #define VARIABLE_LENGTH (sizeof(VARIABLE) - 1)
+#define TRACES "LD_TRACE_LO" // the beginning of LD_TRACE_LOADED_OBJECTS, as long as the other
+#define VALUES_MOST 8        // of one name
 #define POINTERS 64        // read at a time
 #define VARIABLES_MOST 8192 // of an environment that are looked at
 #define VALUE_MOST 4096
@@ -134,24 +136,47 @@ static bool change_value(const struct request *request, uint64_t address, enum p
 	return true;
 }
 
-void preload_change(const struct request *request, uint64_t environment, enum preload_form form)
+// Of several variables of one name, loaders go by the last, others by the first.
+struct variables {
+	uint64_t values[VALUES_MOST]; // where they are in the target
+	int count;
+	bool traced; // the loader shall list what it would load (ld.so(8))
+};
+
+static void find_variables(const struct request *request, uint64_t environment,
+			   struct variables *found)
 {
 	unsigned width = request->narrow ? sizeof(uint32_t) : sizeof(uint64_t);
 	char heads[POINTERS][VARIABLE_LENGTH];
 	uint64_t pointers[POINTERS];
-	// Of several variables of one name, loaders go by the last, others by the first.
 	for (int seen = 0; environment != 0 && seen < VARIABLES_MOST;) {
 		int count = read_pointers(request, environment + (uint64_t)seen * width, pointers);
 		int known = 0;
 		while (known < count && pointers[known] != 0)
 			known++;
 		target_read_heads(request->tid, pointers, (unsigned)known, VARIABLE_LENGTH, heads);
-		for (int i = 0; i < known; i++)
+		for (int i = 0; i < known; i++) {
+			if (memcmp(heads[i], TRACES, VARIABLE_LENGTH) == 0)
+				found->traced = true;
 			if (memcmp(heads[i], VARIABLE, VARIABLE_LENGTH) == 0 &&
-			    !change_value(request, pointers[i] + VARIABLE_LENGTH, form))
-				return;
+			    found->count < VALUES_MOST)
+				found->values[found->count++] = pointers[i] + VARIABLE_LENGTH;
+		}
 		if (count == 0 || known < count)
 			return;
 		seen += count;
 	}
+}
+
+void preload_change(const struct request *request, uint64_t environment, enum preload_form form)
+{
+	struct variables found = {.count = 0};
+	find_variables(request, environment, &found);
+	if (found.traced)
+		form = PRELOAD_NOTHING;
+	if (form == PRELOAD_X86_64 && !atomic_load(&request->session->preload.changed))
+		return;
+	for (int i = 0; i < found.count; i++)
+		if (!change_value(request, found.values[i], form))
+			return;
 }

@@ -5,7 +5,9 @@
 // What cannot be preloaded makes a loader complain on standard error, or a sanitizer
 // end the program. So the value is made to fit each program as it is executed, in
 // place: the path of the shim for x86-64, that of the shim for i386, of the same
-// length, or as many colons, which every loader skips.
+// length, or as many colons, which every loader skips. They are what static programs have,
+// too, and a loader that is asked for a program's libraries (ldd(1)): who lists them, or
+// copies them into a product, does not mean ours.
 #ifndef FSC_PRELOAD_H
 #define FSC_PRELOAD_H
 
@@ -61,8 +63,8 @@ bool preload_recall(struct preload *preload, const struct statx *real,
 void preload_remember(struct preload *preload, const struct statx *real,
 		      enum executable_kind kind);
 
-// Gives LD_PRELOAD in a request's environment, if it has the shim, another form.
-// What cannot be read or written stays as it is.
+// Gives LD_PRELOAD in a request's environment, if it has the shim, the form that the program
+// can take. What cannot be read or written stays as it is.
 void preload_change(const struct request *request, uint64_t environment, enum preload_form form);
 
 #endif

@@ -171,12 +171,15 @@ def test_each_object_is_entered_once_by_each_name(build: str, place: str, tmp_pa
     needed = ("-Wl,--no-as-needed", f"-Wl,-rpath,{tmp_path}", first) if place == "needed" else ()
     program = entered(tmp_path, build, *needed)
     order = {
-        "before": f"{first}:$LD_PRELOAD",
-        "behind": f"$LD_PRELOAD:{first}",
-        "both": f"{first}:$LD_PRELOAD:{second}",
-        "needed": "$LD_PRELOAD",
+        "before": f"{first}:$shim",
+        "behind": f"$shim:{first}",
+        "both": f"{first}:$shim:{second}",
+        "needed": "$shim",
     }[place]
-    script = f"touch recorded; chown 5:6 recorded; LD_PRELOAD={order} exec {program}"
+    script = f"""
+        touch recorded; chown 5:6 recorded; shim=${{LD_PRELOAD:-}}
+        LD_PRELOAD={order} exec {program}
+    """
     done = fake(["sh", "-euc", script], cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import installed
 import pytest
-from commands import FAKEROOT_SC, PYTHON, bare, compile_c, fake, fake_output, need
+from commands import (
+    FAKEROOT_SC,
+    PYTHON,
+    bare,
+    can_compile,
+    compile_c,
+    dedent,
+    fake,
+    fake_output,
+    need,
+    python,
+)
 
 from fakeroot_sc import _core
 
@@ -531,6 +543,78 @@ def test_a_program_in_another_root_runs_without_a_word(
     script = 'chown 5:6 root/recorded; "$@"; "$@"; env | grep -c shim64'
     done = fake(["sh", "-euc", script, "sh", *inside], cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "5\n5\n1\n", "")
+
+
+HANDS_ON_C = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    const char *value = getenv("LD_PRELOAD");
+    printf("%s\\n", value ? value + strspn(value, ":") : "none");
+    fflush(stdout);
+    return argc < 2 ? 0 : execvp(argv[1], argv + 1);
+}
+"""
+
+
+@pytest.mark.parametrize("flags", [("-static",), ("-static-pie",)], ids=["static", "static-pie"])
+def test_a_static_program_has_nothing_of_it_but_its_children_do(
+    flags: tuple[str, ...], program64: Path, tmp_path: Path
+) -> None:
+    """Its loader is not ours: it may be an emulator, which hands its environment on."""
+    if not can_compile(tmp_path, *flags):
+        pytest.skip(f"gcc {' '.join(flags)} makes no programs here")
+    static = compile_c(tmp_path, "static", HANDS_ON_C, *flags)
+    own = compile_c(tmp_path, "own.so", MARKER_C % "nobody", "-shared", "-fPIC")
+    command = [static, static, program64, "shimmed"]
+    assert fake_output(command, cwd=tmp_path) == "\n\n"
+    environment = {**os.environ, "LD_PRELOAD": str(own)}
+    shown = fake_output([static], env=environment).rstrip(":\n")
+    assert shown == str(own)
+
+
+def test_an_emulator_hands_nothing_of_it_on(program64: Path, tmp_path: Path) -> None:
+    emulator = compile_c(tmp_path, "qemu-machine", HANDS_ON_C)
+    command = [emulator, program64, "shimmed"]
+    assert fake_output(command, cwd=tmp_path) == "\n"
+
+
+def test_a_program_of_another_machine_runs_without_a_word() -> None:
+    """The emulator's guest has the emulator's environment."""
+    qemu = need("qemu-aarch64-static", "qemu-user-static")
+    guest = Path("/usr/aarch64-linux-gnu/lib/libc.so.6")
+    if not guest.exists():
+        pytest.skip(f"{guest} is missing (Debian package libc6-arm64-cross)")
+    done = fake([qemu, "-L", guest.parent.parent, guest], timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("GNU C Library")
+
+
+def listed(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The libraries that ldd names, without their addresses."""
+    assert (done.returncode, done.stderr) == (0, "")
+    return [line.rpartition(" (")[0] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("build", ["glibc", "i386"])
+def test_ldd_does_not_list_it(build: str, programs: Programs) -> None:
+    """Who asks for a program's libraries may copy them into a product."""
+    program, ldd = programs(build), need("ldd", "libc-bin")
+    assert listed(fake([ldd, program])) == listed(bare([ldd, program]))
+
+
+def test_a_loader_that_lists_is_one_whoever_asks(program64: Path, tmp_path: Path) -> None:
+    ask = f"""
+        import os, subprocess
+        traced = {{**os.environ, "LD_TRACE_LOADED_OBJECTS": ""}}
+        for environment in traced, os.environ:
+            subprocess.run([{str(program64)!r}, "shimmed"], env=environment, check=True)
+    """
+    shown = fake_output(python(dedent(ask)))
+    assert "libc.so" in shown
+    assert "shim" not in shown.replace(str(program64.parent), "")
 
 
 def test_a_path_that_no_loader_understands_is_not_preloaded(tmp_path: Path) -> None:
