@@ -137,6 +137,10 @@ class Live:
         they have been.  Raises OSError(ENOSPC)."""
     def noted(self) -> bytes:
         """What note() keeps."""
+    def set_devices(self, devices: bytes, /) -> None:
+        """Keeps a text of the devices of which there are records.  Raises OSError(ENOSPC)."""
+    def devices(self) -> bytes:
+        """What set_devices() keeps."""
     @property
     def program(self) -> bytes | None:
         """Whose run has made the changes that the state file does not have, if it was one."""

@@ -442,11 +442,12 @@ static uint32_t take_piece(struct session *session, const unsigned char *bytes, 
 }
 
 // A kill in the midst leaves blocks that nobody uses.
-int durable_note(struct session *session, const void *bytes, size_t size)
+int durable_note(struct session *session, enum session_text text, const void *bytes,
+		 size_t size)
 {
 	struct session_shared *shared = &session->page->shared;
 	SCOPED_LOCK held = lock_table(session);
-	uint32_t first = 0, before = atomic_load(&shared->edits);
+	uint32_t first = 0, before = atomic_load(&shared->texts[text]);
 	for (size_t rest = size; rest;) {
 		size_t piece = (rest - 1) % PIECE_BYTES + 1;
 		uint32_t block = take_piece(session, (const unsigned char *)bytes + rest - piece,
@@ -458,21 +459,23 @@ int durable_note(struct session *session, const void *bytes, size_t size)
 		first = block;
 		rest -= piece;
 	}
-	shared->edits_made = 0;
-	if (first)
+	if (text == SESSION_EDITS)
+		shared->edits_made = 0;
+	if (text == SESSION_EDITS && first)
 		atomic_store(&shared->changed, 1);
-	atomic_store(&shared->edits, first);
+	atomic_store(&shared->texts[text], first);
 	free_pieces(session, before);
 	return 0;
 }
 
-unsigned char *durable_noted(struct session *session, size_t *size_ret)
+unsigned char *durable_noted(struct session *session, enum session_text text,
+			     size_t *size_ret)
 {
 	SCOPED_LOCK held = lock_table(session);
 	unsigned char *bytes = NULL;
 	size_t room, bytes_room = 0, left = blocks_most(session);
 	const struct piece *piece;
-	uint32_t block = atomic_load(&session->page->shared.edits);
+	uint32_t block = atomic_load(&session->page->shared.texts[text]);
 	*size_ret = 0;
 	while (left-- && (piece = inode_table_block(&session->table, block, &room))) {
 		uint32_t size = __atomic_load_n(&piece->size, __ATOMIC_RELAXED);

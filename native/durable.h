@@ -79,10 +79,12 @@ int durable_edit(struct session *session, const struct durable_edit *edit);
 // callers hold it.
 //
 // Notes so many bytes in place of what was noted; none: all is done. Returns 0 or -ENOSPC,
-// with nothing noted.
-int durable_note(struct session *session, const void *bytes, size_t size);
+// with what was noted before.
+int durable_note(struct session *session, enum session_text text, const void *bytes,
+		 size_t size);
 // What is noted, to be freed, or NULL with *size_ret 0, or without memory with its size.
-unsigned char *durable_noted(struct session *session, size_t *size_ret);
+unsigned char *durable_noted(struct session *session, enum session_text text,
+			     size_t *size_ret);
 
 // Where runs change files, killed ones included: names, as many as there is room for.
 void durable_add_place(struct session *session, const char *name);

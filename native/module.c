@@ -679,25 +679,24 @@ static PyObject *live_edit(PyObject *self, PyObject *edits)
 	Py_RETURN_NONE;
 }
 
-static PyObject *live_note(PyObject *self, PyObject *bytes)
+static PyObject *note_text(PyObject *self, enum session_text text, PyObject *bytes)
 {
 	struct session *into = live_session(self);
-	char *text;
+	char *start;
 	Py_ssize_t size;
-	if (!into || PyBytes_AsStringAndSize(bytes, &text, &size) < 0)
+	if (!into || PyBytes_AsStringAndSize(bytes, &start, &size) < 0)
 		return NULL;
-	int error = durable_note(into, text, (size_t)size);
+	int error = durable_note(into, text, start, (size_t)size);
 	if (error)
 		return raise_errno(error);
 	Py_RETURN_NONE;
 }
 
-static PyObject *live_noted(PyObject *self, PyObject *unused)
+static PyObject *noted_text(PyObject *self, enum session_text text)
 {
-	(void)unused;
 	struct session *from = live_session(self);
 	size_t size;
-	unsigned char *bytes = from ? durable_noted(from, &size) : NULL;
+	unsigned char *bytes = from ? durable_noted(from, text, &size) : NULL;
 	if (!from)
 		return NULL;
 	if (!bytes && size)
@@ -705,6 +704,28 @@ static PyObject *live_noted(PyObject *self, PyObject *unused)
 	PyObject *result = PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)size);
 	free(bytes);
 	return result;
+}
+
+static PyObject *live_note(PyObject *self, PyObject *bytes)
+{
+	return note_text(self, SESSION_EDITS, bytes);
+}
+
+static PyObject *live_noted(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return noted_text(self, SESSION_EDITS);
+}
+
+static PyObject *live_set_devices(PyObject *self, PyObject *bytes)
+{
+	return note_text(self, SESSION_DEVICES, bytes);
+}
+
+static PyObject *live_devices(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return noted_text(self, SESSION_DEVICES);
 }
 
 static PyObject *live_watch(PyObject *self, PyObject *program)
@@ -812,6 +833,8 @@ static PyMethodDef live_methods[] = {
 	{"edit", live_edit, METH_O, NULL},
 	{"note", live_note, METH_O, NULL},
 	{"noted", live_noted, METH_NOARGS, NULL},
+	{"set_devices", live_set_devices, METH_O, NULL},
+	{"devices", live_devices, METH_NOARGS, NULL},
 	{"watch", live_watch, METH_O, NULL},
 	{"places", live_places, METH_NOARGS, NULL},
 	{0},

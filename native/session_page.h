@@ -48,6 +48,13 @@ struct session_standing {
 	uint64_t file[5];    // dev, ino, size, mtime and ctime, then
 };
 
+// Texts that the memory keeps for those who use it, durable.h.
+enum session_text {
+	SESSION_EDITS,   // that are to be made
+	SESSION_DEVICES, // of the files that have records, and where they are mounted
+	SESSION_TEXTS,
+};
+
 // What all supervisors of one memory share: more than one if it is a file beside a state
 // file (live.h).
 struct session_shared {
@@ -67,7 +74,7 @@ struct session_shared {
 	uint32_t epoch;
 	uint32_t removed;       // block of a record that the state file has and the table has not
 	uint32_t removed_unknown; // there was no room for such a block
-	_Atomic uint32_t edits; // block of edits noted, durable.h
+	uint32_t unused;
 	uint64_t boot[2];       // of the kernel that the memory was last used under
 	uint64_t pid_namespace;
 	uint64_t writable[2];   // dev and ino of the file that targets write
@@ -76,6 +83,7 @@ struct session_shared {
 	struct session_standing standing[2];
 	_Atomic uint32_t standings;
 	uint64_t mapped_least;  // of all that use it: more must not be allocated
+	_Atomic uint32_t texts[SESSION_TEXTS]; // their first blocks
 	uint32_t edits_made;    // how many of the edits noted have been made
 	_Atomic uint32_t places; // block of a name where a run has changed files, durable.h
 	uint32_t place_count;

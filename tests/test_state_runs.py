@@ -583,6 +583,48 @@ def test_a_state_on_a_read_only_file_system_is_read(tmp_path: Path, shim: str) -
         bare(["umount", disk])
 
 
+@pytest.mark.root
+def test_records_are_bound_again_when_their_file_system_is_mounted_anew(tmp_path: Path) -> None:
+    disk, tree, other = (tmp_path / name for name in ("disk", "tree", "other"))
+    for directory in (disk, tree, other):
+        directory.mkdir()
+    overlay = "lowerdir=disk/lower,upperdir=disk/upper,workdir=disk/work"
+    mount_tree = ["mount", "-t", "overlay", "-o", overlay, "overlay", tree]
+    with ExitStack() as stack:
+        if bare(["mount", "-t", "tmpfs", "tmpfs", disk]).returncode:
+            pytest.skip("tmpfs cannot be mounted")
+        stack.callback(bare, ["umount", disk])
+        for name in ("lower", "upper", "work"):
+            (disk / name).mkdir()
+        if bare(mount_tree, cwd=tmp_path).returncode:
+            pytest.skip("overlay cannot be mounted")
+        stack.callback(bare, ["umount", tree])
+        make = "cd tree; mkdir d; touch a b d/e; ln a link; chown 5 a b d/e; mknod n c 1 3"
+        good("-p", "s", script=make, cwd=tmp_path)
+        wait_until_unused(tmp_path / "s-live")
+        before = tree.stat().st_dev
+        bare(["umount", tree])
+        # Its number goes to another one.
+        assert bare(["mount", "-t", "tmpfs", "tmpfs", other]).returncode == 0
+        stack.callback(bare, ["umount", other])
+        assert bare(mount_tree, cwd=tmp_path).returncode == 0
+        assert tree.stat().st_dev != before
+        (tree / "b").rename(tree / "moved")
+        script = "cd tree; stat -c '%n %u %F' a link d/e n"
+        shown = "a 5 regular empty file\nlink 5 regular empty file\nd/e 5 regular empty file\n"
+        shown += "n 0 character special file\n"
+        done = run("-p", "s", script=script, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, shown)
+        (line,) = done.stderr.splitlines()
+        assert f"s: {tree}: mounted anew, with another device number: 3 records are" in line
+        assert "1 are not" in line
+        for _ in range(2):
+            wait_until_unused(tmp_path / "s-live")
+            done = run("-p", "s", script=script, cwd=tmp_path)
+            assert (done.returncode, done.stdout, done.stderr) == (0, shown, "")
+            (tmp_path / "s-live").unlink(missing_ok=True)
+
+
 def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
     script = f"mkdir d; cd d; rmdir ../d; exec {FAKEROOT_SC} -p s -- echo ran"
     done = bare(["sh", "-c", script], cwd=tmp_path)

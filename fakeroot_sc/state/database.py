@@ -31,9 +31,13 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "CREATE TABLE links (dev INTEGER NOT NULL, ino INTEGER NOT NULL, path BLOB NOT NULL,"
         " PRIMARY KEY (dev, ino, path)) WITHOUT ROWID",
+        "CREATE TABLE devices (dev INTEGER PRIMARY KEY, path BLOB NOT NULL)",
     ),
 }
-_TABLES = {1: {b"meta", b"inodes", b"xattrs"}, 2: {b"meta", b"inodes", b"xattrs", b"links"}}
+_TABLES = {
+    1: {b"meta", b"inodes", b"xattrs"},
+    2: {b"meta", b"inodes", b"xattrs", b"links", b"devices"},
+}
 
 BUSY_SECONDS = 30.0
 
@@ -357,6 +361,20 @@ class Database:
             "UPDATE inodes SET changed = ?, program = ? WHERE dev = ? AND ino = ?",
             ((changed, program, *key) for key, changed, program in changes),
         )
+
+    def devices(self) -> dict[int, bytes]:
+        """Where the file systems of records are mounted, by their (signed) devices."""
+        found: dict[int, bytes] = {}
+        for dev, path in self.query("SELECT dev, path FROM devices"):
+            if not (isinstance(dev, int) and _is_path(path)):
+                raise self._damaged(f"device {dev!r:.100} at {path!r:.100}")
+            found[dev] = path
+        return found
+
+    def put_devices(self, devices: Mapping[int, bytes]) -> None:
+        """In place of what devices() gives, inside of a transaction."""
+        self.execute("DELETE FROM devices")
+        self.many("INSERT INTO devices VALUES (?, ?)", devices.items())
 
     def paths(self, key: tuple[int, int], birth: int | None) -> list[bytes]:
         """Where a file was seen."""

@@ -110,7 +110,8 @@ def _parents(path: bytes) -> Iterator[bytes]:
         yield path
 
 
-def _signed(number: int) -> int:
+def signed(number: int) -> int:
+    """A number of 64 bits as SQLite's."""
     return number - (1 << 64) if number >> 63 else number
 
 
@@ -124,7 +125,7 @@ def _plain(place: bytes) -> bytes:
 
 def key_of(real: os.stat_result) -> Key:
     """Device and inode number, as signed numbers."""
-    return _signed(real.st_dev), _signed(real.st_ino)
+    return signed(real.st_dev), signed(real.st_ino)
 
 
 def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[Key, bytes, bool]]:
@@ -134,7 +135,7 @@ def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[Key, bytes, bool]]:
     except OSError:
         return
     yield key_of(real), top, stat.S_ISDIR(real.st_mode)
-    directories = [(top, _signed(real.st_dev))]
+    directories = [(top, signed(real.st_dev))]
     while directories:
         path, dev = directories.pop()
         if dev not in devices:
@@ -142,7 +143,7 @@ def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[Key, bytes, bool]]:
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    key = (dev, _signed(entry.inode()))
+                    key = (dev, signed(entry.inode()))
                     if not entry.is_dir(follow_symlinks=False):
                         yield key, entry.path, False
                         continue

@@ -53,6 +53,19 @@ def _has_wal(path: str) -> bool:
         return False
 
 
+def _devices_text(devices: dict[int, bytes]) -> bytes:
+    return b"".join(b"%d %s\0" % device for device in devices.items())
+
+
+def _devices_of(text: bytes) -> dict[int, bytes]:
+    devices = {}
+    for line in text.split(b"\0")[:-1]:
+        dev, _, path = line.partition(b" ")
+        if dev.lstrip(b"-").isdigit():
+            devices[int(dev)] = path
+    return devices
+
+
 def resolved(path: str) -> str:
     """The path without links on the way.  Raises StateError."""
     try:
@@ -73,8 +86,11 @@ class Sync:
     def __init__(self, path: str, session_pass: int, *, create: bool = True) -> None:
         self.given = path
         self.path = resolved(path)
+        self.notice: str | None = None
+        """What the user is to be told of the state, though it can be used."""
         self.keeps_open = False
         """Whether the file stays open between commits."""
+        self._devices: dict[int, bytes] | None = None
         self._began = time.time_ns()
         self._own_stamp = 0
         self._database: Database | None = None
@@ -158,11 +174,45 @@ class Sync:
             self.live.stand(now, 0, _standing(real))
             self._close_database()
         self.commit()
+        self._look_at_devices()
         self._own_stamp = self.live.standing()[0]
         try:
             self.live.share()
         except OSError as error:
             raise StateError(f"{self.given}{LIVE_SUFFIX}: {error.strerror}") from error
+
+    def _look_at_devices(self) -> None:
+        """Where alone: whether the files of records are on devices of other numbers now."""
+        moved = {}
+        for dev, path in _devices_of(self.live.devices()).items():
+            try:
+                if os.lstat(path).st_dev != dev % (1 << 64):
+                    moved[dev] = path
+            except OSError:
+                continue
+        if moved:
+            self._rebind(moved)
+
+    def _rebind(self, moved: dict[int, bytes]) -> None:
+        from fakeroot_sc.state.devices import Rebinding
+
+        self.lock()
+        try:
+            found = Rebinding(self.database, moved)
+            if found.edits:
+                self._devices = found.devices
+                self.edit(found.edits)
+        finally:
+            self._close_database()
+            self.live.end()
+        if found.edits:
+            places = ", ".join(os.fsdecode(path) for path in moved.values())
+            self.notice = (
+                f"{self.given}: {places}: mounted anew, with another device number: "
+                f"{found.bound} records are bound again"
+            )
+            if found.unbound:
+                self.notice += f", {found.unbound} are not: fakeroot-sc-state repair or prune"
 
     def _create(self, real: os.stat_result | None) -> os.stat_result:
         """Where alone, makes the file, or a state of an empty one.  A kill leaves it empty, or
@@ -191,6 +241,7 @@ class Sync:
             self.live.clear()
             for rows in self.database.load():
                 self.live.load(rows)
+            self.live.set_devices(_devices_text(self.database.devices()))
         except OSError as error:
             raise self._no_room(error) from error
         except (TypeError, ValueError, OverflowError) as error:
@@ -316,9 +367,14 @@ class Sync:
             database.put(rows, now, self.live.program)
             database.put_paths(paths)
             database.put_changes((key, note[1], note[2]) for key, note in notes.items())
+            devices = self._find_devices(paths)
+            if devices is not None:
+                database.put_devices(devices)
             database.set_stamp(stamp)
             database.execute("COMMIT")
             written = True
+            if devices is not None:
+                self.live.set_devices(_devices_text(devices))
             if not self.keeps_open:
                 self._close_database()
             self.live.stand(stamp, 0, _standing(self._look()))
@@ -355,6 +411,15 @@ class Sync:
             elif still != known:
                 found[dev, ino] = still
         return {**noted, **found, **find_paths(places, wanted)}
+
+    def _find_devices(self, paths: "dict[Key, list[bytes]]") -> dict[int, bytes] | None:
+        """The devices where they have become others."""
+        devices, self._devices = self._devices, None
+        if devices is not None or not paths:
+            return devices
+        from fakeroot_sc.state.devices import find_devices
+
+        return find_devices(_devices_of(self.live.devices()), paths)
 
     def _close_database(self) -> None:
         database, self._database = self._database, None
