@@ -173,6 +173,14 @@ static bool may_call_fchmodat2(void)
 	return libc_style() == LIBC_GLIBC_NEW || (page && session_may_look(page, &look));
 }
 
+// A sandbox around the whole run may answer EPERM to what it does not know. A call that
+// arrives is refused for a flag that nobody knows.
+static bool fchmodat2_arrives(void)
+{
+	struct kernel_call call = KERNEL_CALL(__NR_fchmodat2, -1, (long)"", 0, -1);
+	return session_trapped(&call) == -EINVAL;
+}
+
 EXPORTED(int, fchmodat, int dirfd, const char *path, unsigned mode, int flags)
 {
 	enum libc_style style = libc_style();
@@ -191,6 +199,9 @@ EXPORTED(int, fchmodat, int dirfd, const char *path, unsigned mode, int flags)
 	struct kernel_call call =
 		KERNEL_CALL(__NR_fchmodat2, dirfd, (long)path, (long)mode, flags);
 	long returned = may_call_fchmodat2() ? session_trapped(&call) : -ENOSYS;
+	// What the program's libc would not have called is not why it fails.
+	if (returned == -EPERM && style != LIBC_GLIBC_NEW && !fchmodat2_arrives())
+		returned = -ENOSYS;
 	if (returned != -ENOSYS)
 		return (int)libc_result(returned);
 	return flags == AT_SYMLINK_NOFOLLOW ? fchmodat_by_hand(dirfd, path, mode)
