@@ -37,6 +37,17 @@ static const int numbers_i386[] = {
 	[REPLACE_BIND] = 361,   [REPLACE_RECVMSG] = 372,
 };
 
+// An x32 program is given memory that it can address by x32's number alone: else what is mapped
+// lies beyond (ENOMEM). recvmsg(2) has another number there, and another struct msghdr; x86-64's
+// is answered, too.
+static long number_for(const struct stopped_call *call, enum replacement what)
+{
+	if (call->arch == FSC_ARCH_I386)
+		return numbers_i386[what];
+	bool x32 = call->nr >= 0 && call->nr & FSC_X32_SYSCALL_BIT && what != REPLACE_RECVMSG;
+	return numbers_x86_64[what] | (x32 ? FSC_X32_SYSCALL_BIT : 0);
+}
+
 static int get_registers(pid_t tid, struct user_regs_struct *registers_ret)
 {
 	return ptrace(PTRACE_GETREGS, tid, NULL, registers_ret) < 0 ? -errno : 0;
@@ -195,7 +206,7 @@ int64_t stopped_call_replace(struct stopped_call *call, enum replacement what,
 	if (error)
 		return lost(call, error);
 	bool i386 = call->arch == FSC_ARCH_I386;
-	long number = i386 ? numbers_i386[what] : numbers_x86_64[what];
+	long number = number_for(call, what);
 	struct user_regs_struct registers = call->registers;
 	set_arguments(&registers, i386, args);
 	if (first) {
