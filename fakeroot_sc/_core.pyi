@@ -125,6 +125,8 @@ class Live:
         all.  To be ended by finish().  Raises OSError(ENOMEM)."""
     def finish(self, written: bool, /) -> None:
         """Whether what was collected is in the state file now."""
+    def rows(self) -> list[_Row]:
+        """All of them, for who only reads.  Raises OSError(ENOMEM)."""
     def load(self, rows: list[_Row], /) -> None:
         """Takes over rows of the state file, where alone.  Raises OSError(ENOSPC), ValueError."""
     def edit(self, edits: list[_Edit], /) -> None:

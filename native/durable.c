@@ -182,6 +182,21 @@ int durable_collect(struct session *session, bool whole, struct durable_rows *ro
 	return collected ? 0 : -ENOMEM;
 }
 
+int durable_read(struct session *session, struct durable_rows *rows_ret)
+{
+	struct inode_record record;
+	uint32_t cursor = 0;
+	bool read = true;
+	*rows_ret = (struct durable_rows){.whole = true};
+	metadata_settle_all(session);
+	SCOPED_LOCK held = lock_table(session);
+	while (read && inode_table_next(&session->table, &cursor, &record))
+		read = record.fields & INODE_RETIRED || add_changed(session, rows_ret, &record);
+	if (atomic_load(&session->lost))
+		return -EIO;
+	return read ? 0 : -ENOMEM;
+}
+
 static void mark_row(struct session *session, const struct durable_row *row, uint32_t epoch)
 {
 	struct inode_record now;

@@ -50,6 +50,10 @@ void durable_finish(struct session *session, const struct durable_rows *rows);
 void durable_give_up(struct session *session);
 void durable_free(struct durable_rows *rows);
 
+// All records, for who only reads them: what the state file has and has not of them stays
+// noted. Returns 0, -ENOMEM, or -EIO.
+int durable_read(struct session *session, struct durable_rows *rows_ret);
+
 // Puts a record that the state file has into a memory that nobody else uses. Takes its
 // attributes over, whatever it returns.
 int durable_load(struct session *session, const struct inode_record *record);

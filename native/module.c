@@ -491,6 +491,24 @@ static PyObject *live_collect(PyObject *self, PyObject *whole)
 	return result;
 }
 
+static PyObject *live_rows(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	struct session *seen = live_session(self);
+	struct durable_rows rows;
+	int error;
+	if (!seen)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	error = durable_read(seen, &rows);
+	Py_END_ALLOW_THREADS
+	PyObject *all = error ? raise_errno(error) : rows_result(&rows);
+	durable_free(&rows);
+	PyObject *result = all ? Py_NewRef(PyTuple_GetItem(all, 0)) : NULL;
+	Py_XDECREF(all);
+	return result;
+}
+
 static PyObject *live_finish(PyObject *self, PyObject *written)
 {
 	struct live_object *live = (struct live_object *)self;
@@ -829,6 +847,7 @@ static PyMethodDef live_methods[] = {
 	{"end", live_end, METH_NOARGS, NULL},
 	{"collect", live_collect, METH_O, NULL},
 	{"finish", live_finish, METH_O, NULL},
+	{"rows", live_rows, METH_NOARGS, NULL},
 	{"load", live_load, METH_O, NULL},
 	{"edit", live_edit, METH_O, NULL},
 	{"note", live_note, METH_O, NULL},

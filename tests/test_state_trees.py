@@ -211,8 +211,8 @@ def test_an_attribute_that_cannot_be_read_is_told_and_the_rest_goes_on(
     root.mkdir()
     for each in ("a", "b", "c"):
         (root / each).write_text(each)
-    os.setxattr(root / "b", "security.capability", CAPABILITY)
     bare([FAKEROOT_SC, "-p", "s", "--", "chown", "5", "root/a", "root/b", "root/c"], cwd=tmp_path)
+    os.setxattr(root / "b", "security.capability", CAPABILITY)
     inside = [unshare, "-U", "--map-root-user", STATE]
     command = [*inside, "export", "s", "root", "--format", name, "-o", "o"]
     done = bare(command, cwd=tmp_path)

@@ -69,8 +69,8 @@ QUESTION = Question(
             "export of 20,000 files as tar, against GNU tar without any tool",
             Place("fakeroot-sc"),
             Place("native"),
-            at_most=1.5,
-            issue=5,
+            at_most=3,
+            issue=14,
         ),
     ),
 )

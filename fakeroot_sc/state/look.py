@@ -6,7 +6,10 @@ import os
 from typing import NamedTuple
 
 from fakeroot_sc import _core
-from fakeroot_sc.state.record import FileIdentity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fakeroot_sc.state.record import FileIdentity
 
 AT_FDCWD = -100
 
@@ -32,6 +35,8 @@ class Look(NamedTuple):
     @property
     def identity(self) -> FileIdentity:
         """What tells the file from every other one."""
+        from fakeroot_sc.state.record import FileIdentity
+
         return FileIdentity(self.dev, self.ino, self.birth)
 
 

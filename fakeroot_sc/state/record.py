@@ -46,6 +46,11 @@ class InodeRecord:
     links: tuple[str, ...] = ()
     written: tuple[int, int, int | None] | None = attrs.field(default=None, eq=False, repr=False)
 
+    @property
+    def birth(self) -> int | None:
+        """That of the identity."""
+        return self.identity.birth
+
     def shows_nothing(self) -> bool:
         """Whether the file shows what it really is, owned by root."""
         return (

@@ -9,7 +9,11 @@ from collections.abc import Callable
 
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look
-from fakeroot_sc.state.record import InodeRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fakeroot_sc.state.record import InodeRecord
+    from fakeroot_sc.state.tree import Remembered
 
 # What a machine's own policy sets on every file is no part of a tree.
 _NOT_SHOWN = ("security.selinux", "security.ima", "security.evm")
@@ -24,7 +28,7 @@ def is_of(record: InodeRecord, seen: Look) -> bool:
     return known.birth is None or seen.birth is None or known.birth == seen.birth
 
 
-def mode(record: InodeRecord | None, seen: Look) -> int:
+def mode(record: InodeRecord | Remembered | None, seen: Look) -> int:
     """Type and permissions."""
     if record is None or (record.kind is None and record.mode is None):
         return seen.mode
@@ -33,12 +37,14 @@ def mode(record: InodeRecord | None, seen: Look) -> int:
     return kind | permissions
 
 
-def rdev(record: InodeRecord | None, seen: Look) -> int:
+def rdev(record: InodeRecord | Remembered | None, seen: Look) -> int:
     """Of what is shown as a device."""
     return seen.rdev if record is None or record.kind is None else record.rdev
 
 
-def owner(record: InodeRecord | None, seen: Look, unknown_is_real: bool = False) -> tuple[int, int]:
+def owner(
+    record: InodeRecord | Remembered | None, seen: Look, unknown_is_real: bool = False
+) -> tuple[int, int]:
     """uid and gid: root's unless remembered, or with ``unknown_is_real`` the real ones."""
     uid, gid = (seen.uid, seen.gid) if unknown_is_real else (0, 0)
     if record is not None and record.uid is not None:
@@ -78,7 +84,7 @@ def _fail(file: bytes | int, what: str, failed: Callable[[str], None] | None) ->
 
 
 def xattrs(
-    record: InodeRecord | None,
+    record: InodeRecord | Remembered | None,
     real: dict[str, bytes],
     seen: Look,
     contents: Callable[[], int | None] = lambda: None,
@@ -93,7 +99,9 @@ def xattrs(
     return {name: value for name, value in laid.items() if value is not None}
 
 
-def _is_unwritten(record: InodeRecord, seen: Look, contents: Callable[[], int | None]) -> bool:
+def _is_unwritten(
+    record: InodeRecord | Remembered, seen: Look, contents: Callable[[], int | None]
+) -> bool:
     """Whether the file is as it was given capabilities: file_capability_holds()."""
     if record.written is None or not stat.S_ISREG(seen.mode):
         return True

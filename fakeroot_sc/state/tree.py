@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Protocol
 
 from fakeroot_sc import _core
 from fakeroot_sc.state import shown
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look
-from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
 
-Lookup = Callable[[Look], InodeRecord | None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fakeroot_sc.state.record import FileIdentity, InodeRecord
+
+DEVICE_KINDS = (stat.S_IFBLK, stat.S_IFCHR)
+
+Lookup = Callable[[Look], "InodeRecord | None"]
 """The record of a file, if there is one."""
 
 Trouble = Callable[[str, str], None]
@@ -27,6 +33,58 @@ _CONTENT = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 _OPEN_MOST = 24
 """Directories that are open at a time, whatever their depth: ``ulimit -n`` may be low."""
+
+
+class Remembered:
+    """What an InodeRecord says of how a file looks, made in a fourth of the time."""
+
+    __slots__ = ("birth", "gid", "kind", "mode", "rdev", "uid")
+
+    xattrs: dict[str, bytes | None] = {}  # noqa: RUF012 - those with some are InodeRecords
+    written = None
+
+    def __init__(
+        self,
+        birth: int | None,
+        kind: int,
+        uid: int | None,
+        gid: int | None,
+        mode: int | None,
+        rdev: int | None,
+    ) -> None:
+        self.birth = birth
+        self.kind = kind if rdev is not None else None
+        self.uid = uid
+        self.gid = gid
+        self.mode = mode
+        self.rdev = rdev or 0
+
+
+class Records(Protocol):
+    """Records by device and inode number."""
+
+    def get(self, key: tuple[int, int], /) -> InodeRecord | Remembered | None:
+        """What is remembered of a file of that number."""
+
+
+class Rows:
+    """Records of a state, as the core has them (``Live.rows()``): nothing is made of those
+    that no file of a tree asks for, and attrs is not imported, which takes as long as a tenth
+    of an export of 20,000 files."""
+
+    def __init__(self, rows: Iterable[_core._Row]) -> None:
+        self._rows = {(row[0] % 2**64, row[1] % 2**64): row for row in rows}
+
+    def get(self, key: tuple[int, int], /) -> InodeRecord | Remembered | None:
+        """As a mapping's."""
+        row = self._rows.get(key)
+        if row is None:
+            return None
+        if row[8]:
+            from fakeroot_sc.state.store import record_of
+
+            return record_of((*row, None, None, None, ()))
+        return Remembered(*row[2:8])
 
 
 class Entry:
@@ -51,7 +109,7 @@ class Entry:
         rdev: int,
         target: bytes | None,
         xattrs: dict[str, bytes] | None = None,
-        record: InodeRecord | None = None,
+        record: InodeRecord | Remembered | None = None,
         walk: Walk | None = None,
         name: bytes = b"",
     ) -> None:
@@ -122,6 +180,14 @@ class Entry:
             )
         return self._xattrs
 
+    def _contents(self) -> int | None:
+        """A checksum."""
+        fd = self.open()
+        try:
+            return _core.contents(b"/proc/self/fd/%d" % fd)
+        finally:
+            os.close(fd)
+
     def unread(self, what: str) -> None:
         """Of an attribute."""
         assert self.walk is not None
@@ -160,7 +226,7 @@ class Walk:
     def __init__(
         self,
         root: str | os.PathLike[str],
-        records: Mapping[tuple[int, int], InodeRecord],
+        records: Records,
         *,
         unknown_is_real: bool = False,
         leave_out: Collection[tuple[int, int]] = (),
@@ -269,8 +335,9 @@ class Walk:
         if key in self._leave_out:
             return None
         record = self._records.get(key)
-        if record is not None and not shown.is_of(record, seen):
-            record = None
+        if record is not None and record.birth != seen.birth:
+            # Not known everywhere, and then the number has to do.
+            record = None if record.birth is not None and seen.birth is not None else record
         mode = shown.mode(record, seen)
         uid, gid = shown.owner(record, seen, self._unknown_is_real)
         rdev = shown.rdev(record, seen) if stat.S_IFMT(mode) in DEVICE_KINDS else 0

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from fakeroot_sc import _core
 from fakeroot_sc.destination import Destination
-from fakeroot_sc.state import formats
+from fakeroot_sc.state import formats, memory
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import AT_FDCWD
-from fakeroot_sc.state.tree import Entry, Walk, by_number
-from fakeroot_sc.statetool.looking import open_to_read
-from fakeroot_sc.statetool.output import Output
+from fakeroot_sc.state.tree import Entry, Rows, Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from fakeroot_sc.statetool.output import Output
 
 
 def source_date_epoch() -> int | None:
@@ -120,12 +123,13 @@ def export(options: Namespace, output: Output) -> int:
     epoch = source_date_epoch()
     unread: list[str] = []
     before = _own_files(options.file, options.output)
-    with _written(options.output) as out, open_to_read(options.file) as state:
+    with _written(options.output) as out:
+        rows, own = _rows(options.file, out.fileno())
         walk = Walk(
             options.root,
-            by_number(list(state)),
+            rows,
             unknown_is_real=options.unknown_is_real,
-            leave_out=before | _own_files(options.file, out.fileno()),
+            leave_out=before | own,
             unread=lambda path, what: unread.append(f"{path}: {what}: left out"),
         )
         warnings = _write(form, output.progress(walk, "writing"), out, epoch)
@@ -134,6 +138,15 @@ def export(options: Namespace, output: Output) -> int:
         data = {"format": form.name, "output": options.output, "warnings": [*unread, *warnings]}
         output.table((), (), data)
     return 1 if unread else 0
+
+
+def _rows(state: str, out: int) -> tuple[Rows, set[tuple[int, int]]]:
+    """With what runs that use the state have added; and files that are its own by then."""
+    with memory.opened(state) as live:
+        try:
+            return Rows(live.rows()), _own_files(state, out)
+        except OSError as error:
+            raise StateError(f"{state}: cannot be read: {error.strerror}") from error
 
 
 def _write(
