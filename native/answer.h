@@ -19,6 +19,8 @@ struct event_source {
 	// Gives a copy of a descriptor and answers with its number, in one step that no signal
 	// can cut; false where that cannot be. May be NULL.
 	bool (*send_descriptor)(const struct request *request, int fd);
+	// Begins to follow the target's calls, until a map of ids has been written (id_map.h).
+	int (*follow)(const struct request *request);
 	// Gives an outcome of kind VALUE, ERRNO or CONTINUE; a target that has gone is no error.
 	void (*send)(const struct request *request, const struct outcome *outcome);
 };

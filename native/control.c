@@ -55,6 +55,18 @@ void control_tell_no_tracing(struct session *session, pid_t tid)
 	control_text(session->control, text);
 }
 
+void control_tell_no_map(struct session *session, pid_t tid)
+{
+	if (atomic_exchange(&session->told_no_map, true))
+		return;
+	char text[200];
+	snprintf(text, sizeof(text),
+		 "process %d maps root's ids into a user namespace: that takes a tracer (ptrace), which "
+		 "it cannot be given, so the kernel will refuse",
+		 tid);
+	control_text(session->control, text);
+}
+
 void control_tell_no_btime(struct session *session, uint64_t dev, unsigned mode)
 {
 	// Pipes, sockets and what is below /proc have no birth time anywhere, and no

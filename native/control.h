@@ -51,6 +51,7 @@ void control_text(int control, const char *text);
 // Warnings that are given once in a session.
 void control_tell_unreadable(struct session *session, pid_t tid);
 void control_tell_no_tracing(struct session *session, pid_t tid);
+void control_tell_no_map(struct session *session, pid_t tid);
 void control_tell_no_btime(struct session *session, uint64_t dev, unsigned mode);
 
 #endif

@@ -32,6 +32,7 @@
 
 #include "answer.h"
 #include "at_once.h"
+#include "follow.h"
 #include "kernel.h"
 #include "request.h"
 #include "scope.h"
@@ -258,6 +259,7 @@ static const struct event_source listener_source = {
 	.give = listener_give,
 	.send_descriptor = listener_send_descriptor,
 	.send = listener_send,
+	.follow = follow_start,
 };
 
 static void set_sync_wake_up(struct notifier *notifier, bool wanted)

@@ -4,7 +4,9 @@
 // of the new file: then it is made here, and the target is given a descriptor.
 // A name that is there already is the kernel's.
 #include "answer.h"
+#include "control.h"
 #include "creation.h"
+#include "id_map.h"
 #include "landlock.h"
 #include "namespace.h"
 #include "scope.h"
@@ -273,11 +275,29 @@ static int make_file(struct request *request, struct outcome *outcome,
 	return 0;
 }
 
+static bool may_write(const struct opening *opening)
+{
+	return (opening->flags & O_ACCMODE) != O_RDONLY &&
+	       !(opening->flags & (O_PATH | O_EXCL | TEMPORARY));
+}
+
+static void follow_to_map(struct request *request)
+{
+	if (id_map_is_opened(request) && request->session->source->follow(request) != 0)
+		control_tell_no_map(request->session, request->tid);
+}
+
 void op_open(struct request *request, struct outcome *outcome)
 {
 	struct opening opening;
 	outcome_continue(outcome);
-	if (read_opening(request, &opening) != 0 || !creates(&opening) ||
+	if (read_opening(request, &opening) != 0)
+		return;
+	// For new files, which are many, only once somebody has made a namespace that was seen.
+	if (may_write(&opening) &&
+	    (!creates(&opening) || atomic_load(&request->session->namespaces)))
+		follow_to_map(request);
+	if (!creates(&opening) ||
 	    creation_is_ordinary(request, S_IFREG | (uint32_t)opening.mode, -1))
 		return;
 	int result = opening.flags & TEMPORARY ? make_temporary(request, outcome, &opening)

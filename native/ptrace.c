@@ -19,6 +19,7 @@
 #include "at_once.h"
 #include "attach.h"
 #include "bpf.h"
+#include "id_map.h"
 #include "kernel.h"
 #include "ptrace_call.h"
 #include "ptrace_give.h"
@@ -45,10 +46,18 @@
 	 PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
 #define NEWS_MOST 64
+#define FOLLOWED_MOST 16
+#define FOLLOWED_CALLS 2000 // entries and exits
 
 struct news {
 	pid_t tid;
 	int status;
+};
+
+// Each of its calls stops it.
+struct followed {
+	_Atomic pid_t tid;
+	_Atomic int calls; // that it may still make
 };
 
 struct tracer {
@@ -64,6 +73,8 @@ struct tracer {
 	struct news news[NEWS_MOST];
 	unsigned news_first, news_end;
 	pid_t last; // that had any
+	struct followed followed[FOLLOWED_MOST];
+	atomic_bool followed_any; // has been
 	// For ptrace_start().
 	sem_t started;
 	int error;
@@ -74,9 +85,25 @@ static const struct event_source trace_source;
 // Targets outlive every function's frame.
 static struct tracer tracer;
 
+// A place among those that are followed, or NULL; for 0 a free one.
+static struct followed *find_followed(pid_t tid)
+{
+	for (size_t i = 0; i < FOLLOWED_MOST; i++)
+		if (atomic_load_explicit(&tracer.followed[i].tid, memory_order_relaxed) == tid)
+			return &tracer.followed[i];
+	return NULL;
+}
+
+static struct followed *followed_one(pid_t tid)
+{
+	return atomic_load_explicit(&tracer.followed_any, memory_order_relaxed) ? find_followed(tid)
+										: NULL;
+}
+
 static void resume(pid_t tid, int signal)
 {
-	bool every_call = atomic_load_explicit(&tracer.session->every_call, memory_order_relaxed);
+	bool every_call = atomic_load_explicit(&tracer.session->every_call, memory_order_relaxed) ||
+			  followed_one(tid);
 	ptrace(every_call ? PTRACE_SYSCALL : PTRACE_CONT, tid, NULL, (long)signal);
 }
 
@@ -109,8 +136,16 @@ static void on_group_stop(pid_t tid, int signal)
 	resume(tid, 0);
 }
 
+static void stop_following(pid_t tid)
+{
+	struct followed *one = followed_one(tid);
+	if (one)
+		atomic_store(&one->tid, 0);
+}
+
 static void on_end(pid_t tid, int status)
 {
+	stop_following(tid);
 	pool_forget(&tracer.pool, tid);
 	if (tid == tracer.command)
 		tell_command(status);
@@ -220,7 +255,25 @@ static void trace_send(const struct request *request, const struct outcome *outc
 		ptrace(PTRACE_INTERRUPT, call->tid, NULL, NULL);
 }
 
+// May be called by a thread of the pool, for a target that stands.
+static int trace_follow(const struct request *request)
+{
+	atomic_store(&tracer.followed_any, true);
+	struct followed *one = find_followed(request->tid);
+	for (int tries = 0; !one && tries < FOLLOWED_MOST; tries++) {
+		pid_t none = 0;
+		struct followed *free_one = find_followed(0);
+		if (free_one &&
+		    atomic_compare_exchange_strong(&free_one->tid, &none, request->tid))
+			one = free_one;
+	}
+	if (one)
+		atomic_store(&one->calls, FOLLOWED_CALLS);
+	return one ? 0 : -EAGAIN;
+}
+
 static const struct event_source trace_source = {
+	.follow = trace_follow,
 	.valid = trace_valid,
 	.give = trace_give,
 	.send_descriptor = trace_send_descriptor,
@@ -278,13 +331,32 @@ static uint32_t filter_says(const struct stopped_call *call)
 	return bpf_run(tracer.filter, tracer.filter_count, &data);
 }
 
+// Whether a followed target writes a map that was written in its place.
+static bool is_answered_map(struct stopped_call *call)
+{
+	struct followed *one = followed_one(call->tid);
+	if (!one)
+		return false;
+	if (atomic_fetch_sub(&one->calls, 1) <= 0)
+		stop_following(call->tid);
+	long written = call->entering ? id_map_write(tracer.session, call) : 0;
+	if (written == 0)
+		return false;
+	stop_following(call->tid);
+	if (stopped_call_skip(call, written, next_stop) == 0)
+		resume(call->tid, 0);
+	return true;
+}
+
 static void on_call_stop(pid_t tid)
 {
 	struct stopped_call call;
 	int error = stopped_call_read(tid, false, &call);
 	if (error == -ESRCH)
 		return;
-	if (error || !call.entering) {
+	if (!error && is_answered_map(&call))
+		return;
+	if (error || !call.entering || !atomic_load(&tracer.session->every_call)) {
 		resume(tid, 0);
 		return;
 	}

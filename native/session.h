@@ -107,6 +107,7 @@ struct session {
 	atomic_bool told_unreadable;
 	atomic_bool told_no_btime;
 	atomic_bool told_no_tracing;
+	atomic_bool told_no_map;
 };
 
 // A session without anything, in zeroed memory.

@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include "control.h"
+#include "follow.h"
 #include "live.h"
 #include "metadata.h"
 #include "mounts.h"
@@ -84,12 +85,19 @@ static void end(struct life *life)
 	live_leave(session);
 }
 
+// Of one that has just been let go.
+static bool is_traced_stop(int status)
+{
+	return WIFSTOPPED(status) && (status >> 16 || WSTOPSIG(status) & 0x80);
+}
+
 static void reap(struct life *life)
 {
 	int status;
 	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
-		if (pid == life->command)
+	int options = WNOHANG | WUNTRACED | WCONTINUED | (follow_any() ? __WALL : 0);
+	while ((pid = waitpid(-1, &status, options)) > 0)
+		if (!follow_hear(pid, status) && pid == life->command && !is_traced_stop(status))
 			command_changed(life, status);
 }
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import bare, compile_c, fake_output, python
-from installed import FAKEROOT_SC
+from commands import bare, compile_c, fake_output, need, python
+from installed import FAKEROOT_SC, is_traced
 from test_faults import REFUSE, refusal
 
 OTHER_USER = 54321
@@ -352,7 +352,7 @@ def test_what_is_done_for_a_program_keeps_to_its_landlock_rules(tmp_path: Path) 
     assert names[0] == names[1]
 
 
-PIDFD_GETFD = 438
+PIDFD_GETFD, PTRACE = 438, 101
 
 
 def test_where_the_rules_cannot_be_had_nothing_is_done_for_who_has_some(tmp_path: Path) -> None:
@@ -370,3 +370,187 @@ def test_where_the_rules_cannot_be_had_nothing_is_done_for_who_has_some(tmp_path
     assert "self in node EACCES" in shown
     assert "self in remove done" in shown
     assert "self in temporary EACCES" in shown
+
+
+# As Go's syscall.SysProcAttr: the parent writes the maps of a child that waits for it.
+PARENT_MAPS = r"""
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int put(int child, const char *map, const char *text)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "/proc/%d/%s", child, map);
+	int fd = open(name, O_RDWR);
+	int size = (int)strlen(text);
+	return fd < 0 || write(fd, text, size) != size || close(fd) ? perror(map), 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	int ends[2];
+	char byte, text[64];
+	if (pipe(ends))
+		return 2;
+	long child = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	if (child == 0) {
+		close(ends[1]);
+		if (read(ends[0], &byte, 1) != 1)
+			return 3;
+		execvp(argv[1], argv + 1);
+		return 4;
+	}
+	snprintf(text, sizeof(text), "0 %d 1\n", (int)getuid());
+	int failed = put(child, "uid_map", text);
+	snprintf(text, sizeof(text), "0 %d 1\n", (int)getgid());
+	failed |= put(child, "gid_map", text);
+	if (!failed && write(ends[1], "", 1) != 1)
+		failed = 1;
+	close(ends[1]);
+	int status = 5 << 8;
+	waitpid(child, &status, 0);
+	return failed ? 6 : WEXITSTATUS(status);
+}
+"""
+
+PYTHON_MAPS = """
+import ctypes, os
+uid, gid = os.getuid(), os.getgid()
+if ctypes.CDLL(None).unshare(0x10000000):
+    raise SystemExit("closed")
+for name, text in ("uid_map", f"0 {uid} 1"), ("setgroups", "deny"), ("gid_map", f"0 {gid} 1"):
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(text)
+os.execvp("sh", ["sh", "-euc", os.environ["WORK"]])
+"""
+
+SHELL_MAPS = """
+exec 3>ready
+unshare -U sh -euc 'echo >&3; read line <go; eval "$WORK"' &
+read line <ready
+echo deny >/proc/$!/setgroups
+echo "0 $(id -u) 1" >/proc/$!/uid_map
+echo "0 $(id -g) 1" >/proc/$!/gid_map
+echo >go
+wait
+"""
+
+
+@pytest.fixture
+def open_namespaces() -> None:
+    """A skip where user namespaces are closed."""
+    done = bare([need("unshare", "util-linux"), "--user", "true"])
+    if done.returncode:
+        pytest.skip(f"user namespaces are closed here: {done.stderr.strip()}")
+
+
+WORK = """
+chown 5:6 file
+stat -c %u:%g file
+id -u
+echo $(cat /proc/self/uid_map /proc/self/gid_map)
+"""
+
+
+@pytest.mark.usefixtures("open_namespaces")
+@pytest.mark.parametrize(
+    "way", ["unshare", "nested", "busybox", "bwrap", "python", "shell", "parent", "i386"]
+)
+def test_a_map_of_roots_ids_is_written_with_the_real_ones(tmp_path: Path, way: str) -> None:
+    (tmp_path / "file").touch()
+    work = ["sh", "-euc", WORK]
+    os.mkfifo(tmp_path / "go")
+    os.mkfifo(tmp_path / "ready")
+    nested = ["unshare", "-Ur", *work]
+    commands = {
+        "unshare": lambda: ["unshare", "-Ur", *work],
+        "nested": lambda: ["unshare", "-Ur", *nested],
+        "busybox": lambda: [need("busybox", "busybox-static"), "unshare", "-U", "-r", *work],
+        "bwrap": lambda: [
+            need("bwrap", "bubblewrap"), "--unshare-user", "--dev-bind", "/", "/", *work
+        ],
+        "python": lambda: python(PYTHON_MAPS),
+        "shell": lambda: ["sh", "-euc", SHELL_MAPS.replace("exec 3>ready", "exec 3<>ready")],
+        "parent": lambda: [compile_c(tmp_path, "maps", PARENT_MAPS, "-static"), *work],
+        "i386": lambda: [compile_c(tmp_path, "maps", PARENT_MAPS, "-static", "-m32"), *work],
+    }  # fmt: skip
+    environment = {**os.environ, "WORK": WORK}
+    shown = fake_output(commands[way](), cwd=tmp_path, env=environment)
+    maps = "0 0 1 0 0 1" if way == "nested" else f"0 {os.getuid()} 1 0 {os.getgid()} 1"
+    assert shown == f"5:6\n0\n{maps}\n"
+    assert (tmp_path / "file").stat().st_uid == os.getuid()
+
+
+@pytest.mark.usefixtures("open_namespaces")
+def test_where_no_tracer_can_be_had_a_line_says_why_the_map_is_refused(tmp_path: Path) -> None:
+    if is_traced():
+        pytest.skip("there the supervisor is the tracer")
+    refuse = compile_c(tmp_path, "refuse", REFUSE)
+    run = [refuse, refusal(PTRACE, errno.EPERM), "--", FAKEROOT_SC, "--"]
+    done = bare([*run, "unshare", "-Ur", "true"], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "uid_map: Operation not permitted" in done.stderr
+    assert done.stderr.count("fakeroot-sc: ") == 1
+    assert "ptrace" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["runuser -u daemon -- id -u", "busybox su -s /bin/sh daemon -c 'id -u'"]
+)
+def test_programs_that_ask_no_passwords_become_another_user(tmp_path: Path, command: str) -> None:
+    need(
+        command.split()[0],
+        {"runuser": "util-linux", "busybox": "busybox-static"}[command.split()[0]],
+    )
+    assert fake_output(["sh", "-c", command], cwd=tmp_path) == "1\n"
+
+
+@pytest.mark.usefixtures("open_namespaces")
+def test_one_map_after_another_is_written(tmp_path: Path) -> None:
+    """By several at once, who each stop for the same reaper."""
+    work = "for i in 1 2 3 4 5 6 7 8 9; do unshare -Ur true; done"
+    script = f"for j in 1 2 3 4; do sh -euc '{work}' & done; wait; echo done"
+    assert fake_output(["sh", "-euc", script], cwd=tmp_path) == "done\n"
+
+
+READ_ONLY = f"""{LEAVE}{TRY}
+if len(sys.argv) > 2:
+    leave("unshare")
+attributes = ctypes.create_string_buffer(struct.pack("4Q", 1, 0, 0, 0))  # MOUNT_ATTR_RDONLY
+mount = sys.argv[1].encode()
+if libc.unshare(0x20000) or libc.syscall(442, -100, mount, 0, attributes, ctypes.c_long(32)):
+    print("closed", os.strerror(ctypes.get_errno()))
+    os._exit(0)
+here = os.getcwd()
+for place in (here, "."):
+    attempt("open", os.open, place + "/new", os.O_CREAT | os.O_WRONLY, 0o400)
+    attempt("node", os.mknod, place + "/node", 0o644)
+    attempt("remove", os.unlink, place + "/recorded")
+    attempt("mode", os.chmod, place + "/recorded", 0o600)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    "inside", ["of a user namespace", pytest.param("", marks=pytest.mark.root)]
+)
+def test_a_mount_that_is_read_only_to_a_target_alone_is_so_to_its_supervisor(
+    tmp_path: Path, inside: str
+) -> None:
+    """mount_setattr(2) in a mount namespace of its own."""
+    mount = next(str(path) for path in (tmp_path, *tmp_path.parents) if path.is_mount())
+    (tmp_path / "recorded").touch()
+    command = [*python(READ_ONLY), mount, *([inside] if inside else [])]
+    script = 'chown 5 recorded; "$@"'
+    shown = fake_output(["sh", "-euc", script, "sh", *command], cwd=tmp_path)
+    if shown.startswith("closed"):
+        pytest.skip(f"no mount can be changed here: {shown}")
+    calls = ("open", "node", "remove", "mode")
+    assert shown == 2 * "".join(f"{call} EROFS\n" for call in calls)

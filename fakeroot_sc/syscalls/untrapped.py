@@ -67,8 +67,7 @@ UNTRAPPED: tuple[Group, ...] = (
     Group(
         Kind.REAL,
         "needs the real CAP_SYS_ADMIN of the mount namespace",
-        """fsconfig fsmount fsopen fspick mount_setattr open_tree open_tree_attr quotactl
-        quotactl_fd swapon swapoff""",
+        "fsconfig fsmount fsopen fspick open_tree quotactl quotactl_fd swapon swapoff",
     ),
     Group(
         Kind.REAL,

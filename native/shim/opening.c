@@ -48,19 +48,41 @@ static struct kernel_call call_of(int dirfd, const char *path, int flags, unsign
 	return KERNEL_CALL(__NR_openat, dirfd, (long)path, flags, (long)mode);
 }
 
-static long create(const struct kernel_call *call, unsigned mode)
+// Of ids, in a user namespace: the supervisor helps to write it. The kernel has read the path.
+static bool is_map(const char *path)
+{
+	static const char name[] = "id_map";
+	const size_t length = sizeof(name) - 1;
+	size_t end = 0;
+	while (path[end] != '\0')
+		end++;
+	for (size_t i = 0; i < length; i++)
+		if (end < length || path[end - length + i] != name[i])
+			return false;
+	return true;
+}
+
+static long open_trapped_again(long fd, const struct kernel_call *call)
+{
+	struct kernel_call closing = KERNEL_CALL(__NR_close, fd);
+	kernel_call_plain(&closing);
+	return session_trapped(call);
+}
+
+static long create(const struct kernel_call *call, const char *path, int flags, unsigned mode)
 {
 	const struct session_page *page = session_attached();
-	return page && opening_is_ordinary(page, call, mode, OWNER_S)
-		       ? kernel_call_passed(call, page->pass)
-		       : session_trapped(call);
+	if (!page || !opening_is_ordinary(page, call, mode, OWNER_S))
+		return session_trapped(call);
+	long fd = kernel_call_passed(call, page->pass);
+	return fd >= 0 && flags & O_TRUNC && is_map(path) ? open_trapped_again(fd, call) : fd;
 }
 
 static long open_once(int dirfd, const char *path, int flags, unsigned mode)
 {
 	struct kernel_call call = call_of(dirfd, path, flags, mode);
 	if (flags & (O_CREAT | TEMPORARY))
-		return create(&call, mode);
+		return create(&call, path, flags, mode);
 	const struct chain_libc *libc = chain_libc();
 	// On i386 it would add a flag.
 	if (LARGE || dirfd != AT_FDCWD || !libc->__open64 || !__errno_location)

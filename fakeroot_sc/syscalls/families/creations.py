@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fakeroot_sc.syscalls.row import Masked, Subject, Syscall, any_bit
 
+O_ACCMODE, O_WRONLY, O_RDWR = 3, 1, 2
 O_CREAT = 0o100
 O_TMPFILE = 0o20000000
 """Without O_DIRECTORY, which comes with it."""
@@ -14,7 +15,9 @@ SYS_BIND = 2
 
 
 def _opening() -> Iterator[Syscall]:
-    creates = any_bit("open_flags", O_CREAT | O_TMPFILE)
+    # To write to what is there is seldom, but for new files: it may be a map of ids.
+    writes = tuple(Masked("open_flags", O_ACCMODE, mode) for mode in (O_WRONLY, O_RDWR))
+    creates = any_bit("open_flags", O_CREAT | O_TMPFILE) + writes
     for name, arguments, traps, x86_64, i386 in (
         ("open", ("path", "open_flags", "mode"), creates, 2, 5),
         ("openat", ("dirfd", "path", "open_flags", "mode"), creates, 257, 295),
@@ -32,7 +35,8 @@ def _opening() -> Iterator[Syscall]:
             x86_64=x86_64,
             i386=i386,
             reason="a new file belongs to the fake ids, and stays open to the user whatever its "
-            "mode; anything else goes to the kernel",
+            "mode; root's map of ids is written with the real ones; anything else goes to the "
+            "kernel",
         )
 
 

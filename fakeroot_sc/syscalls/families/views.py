@@ -16,6 +16,8 @@ def rows() -> Iterator[Syscall]:
         ("umount2", 166, 52),
         ("move_mount", 429, 429),
         ("setns", 308, 346),
+        ("mount_setattr", 442, 442),
+        ("open_tree_attr", 467, 467),
     ):
         yield Syscall(
             name=name,
