@@ -258,6 +258,22 @@ def test_paths_are_known_whoever_ends_first(tmp_path: Path) -> None:
     assert sorted(map(str, paths(tmp_path / "s"))) == ["a", "b"]
 
 
+def test_paths_are_found_below_a_place_that_is_too_large_to_walk(tmp_path: Path) -> None:
+    """Standard error lies in a directory far above the work."""
+    crowd = [tmp_path / "a" / str(number) for number in range(8)]
+    for directory in crowd:
+        directory.mkdir(parents=True)
+        for name in range(5000):
+            os.mknod(directory / str(name))
+    (tmp_path / "z" / "below").mkdir(parents=True)
+    with (tmp_path / "log").open("wb") as log:
+        script = "touch old new; chown 5 old new"
+        below = tmp_path / "z" / "below"
+        command = [FAKEROOT_SC, "-p", "../../s", "--", "sh", "-euc", script]
+        assert bare(command, cwd=below, stdout=log, stderr=log).returncode == 0
+    assert sorted(map(str, paths(tmp_path / "s"))) == ["new", "old"]
+
+
 def test_paths_of_a_killed_run_are_known(tmp_path: Path) -> None:
     kill_a_run(tmp_path, "mkdir below; cd below; touch a; chown 5 a")
     assert paths(tmp_path / "s") == ["a"]

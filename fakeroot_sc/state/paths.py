@@ -27,13 +27,15 @@ def find_paths(
         found.look(place)
     if not found.rest:
         return found.paths
+    walked: set[bytes] = set()
     for top in _tops(places):
-        for key, path, is_directory in _walk(top, devices):
+        for key, path, is_directory in _walk(top, devices, walked):
             left -= 1
             if key in found.rest:
                 found.add(key, path, 1 if is_directory else None)
             if not found.rest or (bounded and left < 0):
                 return found.paths
+        walked.add(top)
     return found.paths
 
 
@@ -98,16 +100,11 @@ def _directory(place: bytes) -> bytes | None:
 
 
 def _tops(places: Iterable[bytes]) -> list[bytes]:
-    """The directories of the places, without those below others: the deepest first, since
-    those are the most telling."""
+    """The directories of the places, the deepest first: those are the most telling.  One far
+    above them (a temporary directory in which standard error lies) may hold more than is
+    walked."""
     tops: set[bytes] = {at for place in places if (at := _directory(place))}
-    above = {top for top in tops if not any(parent in tops for parent in _parents(top))}
-    return sorted(above, key=lambda top: (-top.count(b"/"), top))
-
-
-def _parents(path: bytes) -> Iterator[bytes]:
-    while (path := os.path.dirname(path)) not in (b"/", b""):
-        yield path
+    return sorted(tops, key=lambda top: (-top.count(b"/"), top))
 
 
 def signed(number: int) -> int:
@@ -128,8 +125,9 @@ def key_of(real: os.stat_result) -> Key:
     return signed(real.st_dev), signed(real.st_ino)
 
 
-def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[Key, bytes, bool]]:
-    """Files by (dev, ino), their paths, and whether they are directories."""
+def _walk(top: bytes, devices: set[int], walked: set[bytes]) -> Iterator[tuple[Key, bytes, bool]]:
+    """Files by (dev, ino), their paths, and whether they are directories; none below
+    directories that have been walked."""
     try:
         real = os.stat(top)
     except OSError:
@@ -151,6 +149,7 @@ def _walk(top: bytes, devices: set[int]) -> Iterator[tuple[Key, bytes, bool]]:
                     real = entry.stat(follow_symlinks=False)
                     below = key_of(real)
                     yield below, entry.path, True
-                    directories.append((entry.path, below[0]))
+                    if entry.path not in walked:
+                        directories.append((entry.path, below[0]))
         except OSError:
             continue
