@@ -43,6 +43,7 @@ BUSY_SECONDS = 30.0
 
 _RETRY_SECONDS = 0.01
 
+Key = tuple[int, int]
 Row = tuple[Any, ...]
 """dev, ino (signed), birth, type, uid, gid, mode, rdev, [(name, value)] or None: as the core
 has them; then path, changed, program, and a tuple of further paths."""
@@ -50,10 +51,10 @@ has them; then path, changed, program, and a tuple of further paths."""
 _COLUMNS = "dev, ino, birth, type, uid, gid, mode, rdev, path, changed, program"
 _UPSERT = (
     f"INSERT INTO inodes ({_COLUMNS})"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
     " ON CONFLICT (dev, ino) DO UPDATE SET"
     # What is said of where it was seen holds on for the same file alone.
-    " path = iif(birth IS excluded.birth, path, NULL),"
+    " path = coalesce(excluded.path, iif(birth IS excluded.birth, path, NULL)),"
     " program = excluded.program,"
     " birth = excluded.birth, type = excluded.type, uid = excluded.uid, gid = excluded.gid,"
     " mode = excluded.mode, rdev = excluded.rdev, changed = excluded.changed"
@@ -312,54 +313,71 @@ class Database:
         with_xattrs: dict[Row, list[Row]] = {}
         for dev, ino, *pair in self.query("SELECT dev, ino, name, value FROM xattrs"):
             with_xattrs.setdefault((dev, ino), []).append(tuple(pair))
-        rows: list[Row] = []
-        for row in self.query(
-            "SELECT dev, ino, birth, type, uid, gid, mode, rdev, NULL FROM inodes"
-        ):
-            rows.append((*row[:8], with_xattrs.get(row[:2])) if with_xattrs else row)
-            if len(rows) == size:
+        statement = "SELECT dev, ino, birth, type, uid, gid, mode, rdev, NULL FROM inodes"
+        for rows in self._many_rows(statement, size):
+            if with_xattrs:
+                yield [(*row[:8], with_xattrs.get(row[:2])) for row in rows]
+            else:
                 yield rows
-                rows = []
-        yield rows
 
-    def put(self, rows: list[Row], changed: int | None, program: bytes | None) -> None:
-        """Inserts or replaces rows, inside of a transaction.  Where a file was seen stays as it
-        is known, for the same file."""
+    def _many_rows(self, statement: str, size: int) -> Iterator[list[Row]]:
+        """As query(), in lists: a row at a time takes half as long again."""
+        try:
+            found = self.connection.execute(statement)
+            while rows := found.fetchmany(size):
+                yield rows
+        except sqlite3.Error as error:
+            raise trouble(self.path, error) from error
+
+    def put(
+        self,
+        rows: list[Row],
+        paths: Mapping[Key, list[bytes]],
+        changes: Mapping[Key, tuple[int | None, bytes | None]],
+        change: tuple[int | None, bytes | None],
+    ) -> None:
+        """Inserts or replaces rows, inside of a transaction, and notes of all keys that are
+        given where their files are, and when and by which program they were changed; of other
+        rows that is ``change``, and where they were seen stays as it is known, for the same
+        file."""
         if self._has("links"):
             self.many(
                 "DELETE FROM links WHERE dev = ?1 AND ino = ?2 AND NOT EXISTS"
                 " (SELECT 1 FROM inodes WHERE dev = ?1 AND ino = ?2 AND birth IS ?3)",
                 (row[:3] for row in rows),
             )
-        self.many(_UPSERT, ((*row[:8], changed, program) for row in rows))
+        nowhere: list[bytes | None] = [None]
+        self.many(
+            _UPSERT,
+            (
+                (*row[:8], paths.get(row[:2], nowhere)[0], *changes.get(row[:2], change))
+                for row in rows
+            ),
+        )
         if self._has("xattrs"):
             self.many("DELETE FROM xattrs WHERE dev = ? AND ino = ?", (row[:2] for row in rows))
         self.many(
             "INSERT INTO xattrs VALUES (?, ?, ?, ?)",
             ((*row[:2], name, value) for row in rows if row[8] for name, value in row[8]),
         )
-
-    def put_paths(self, paths: Mapping[tuple[int, int], list[bytes]]) -> None:
-        """Notes where files are, inside of a transaction: in place of what is known."""
+        put = {row[:2] for row in rows} if paths or changes else set()
         self.many(
             "UPDATE inodes SET path = ? WHERE dev = ? AND ino = ?",
-            ((found[0], *key) for key, found in paths.items()),
+            ((found[0], *key) for key, found in paths.items() if key not in put),
         )
+        self.many(
+            "UPDATE inodes SET changed = ?, program = ? WHERE dev = ? AND ino = ?",
+            ((*changed, *key) for key, changed in changes.items() if key not in put),
+        )
+        self._put_links(paths)
+
+    def _put_links(self, paths: Mapping[Key, list[bytes]]) -> None:
         if self._has("links"):
             self.many("DELETE FROM links WHERE dev = ? AND ino = ?", paths)
         self.many(
             "INSERT OR IGNORE INTO links SELECT ?1, ?2, ?3 WHERE EXISTS"
             " (SELECT 1 FROM inodes WHERE dev = ?1 AND ino = ?2)",
             ((*key, path) for key, found in paths.items() for path in found[1:]),
-        )
-
-    def put_changes(
-        self, changes: Iterable[tuple[tuple[int, int], int | None, bytes | None]]
-    ) -> None:
-        """Notes when and by which program records were changed, inside of a transaction."""
-        self.many(
-            "UPDATE inodes SET changed = ?, program = ? WHERE dev = ? AND ino = ?",
-            ((changed, program, *key) for key, changed, program in changes),
         )
 
     def devices(self) -> dict[int, bytes]:
@@ -376,12 +394,27 @@ class Database:
         self.execute("DELETE FROM devices")
         self.many("INSERT INTO devices VALUES (?, ?)", devices.items())
 
-    def paths(self, key: tuple[int, int], birth: int | None) -> list[bytes]:
-        """Where a file was seen."""
-        row = self.row(key)
-        if row is None or row[2] != birth or row[9] is None:
-            return []
-        return [row[9], *row[12]]
+    def paths(self, files: list[tuple[int, int, int | None]]) -> dict[Key, list[bytes]]:
+        """Where those files, by dev, ino and birth, were seen, as far as that is known."""
+        if len(files) > 1000:
+            wanted = set(files)
+            given: Iterable[Row] = (
+                row
+                for row in self.query(
+                    "SELECT dev, ino, birth, path FROM inodes WHERE path NOT NULL"
+                )
+                if row[:3] in wanted
+            )
+        else:
+            query = "SELECT dev, ino, birth, path FROM inodes WHERE dev = ? AND ino = ?"
+            query += " AND birth IS ? AND path NOT NULL"
+            given = (row for file in files for row in self.query(query, file))
+        found = {(dev, ino): [path] for dev, ino, _, path in given if _is_path(path)}
+        if self._has("links"):
+            for key, paths in found.items():
+                here = self.query("SELECT path FROM links WHERE dev = ? AND ino = ?", key)
+                paths += [path for (path,) in here if _is_path(path)]
+        return found
 
     def numbers(self) -> Iterator[Row]:
         """dev and ino of all rows."""

@@ -12,11 +12,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from fakeroot_sc.state.database import Row
+from fakeroot_sc.state.database import Key, Row
 
 UID, GID, MODE, KIND, BIRTH = 1, 2, 4, 8, 32
 
-Key = tuple[int, int]
 Note = tuple[list[bytes] | None, int | None, bytes | None]
 CoreRow = tuple[int, int, int | None, int, int | None, int | None, int | None, int | None, None]
 Edit = tuple[CoreRow, int, list[tuple[bytes, bytes | None, bool]] | None, Note | None]

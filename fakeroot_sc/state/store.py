@@ -162,6 +162,8 @@ class State:
         self._database = database
         self._layers: list[Layer] = []
         """What the transactions that go on have changed, the innermost last."""
+        self._rows_below: dict[tuple[int, int], Row | None] = {}
+        """Rows of the file that have been read since the outermost one began."""
 
     @classmethod
     def open(
@@ -232,11 +234,11 @@ class State:
         self._sync.lock()
         try:
             self._sync.commit_locked()
-            self._layers = [Layer()]
+            self._layers, self._rows_below = [Layer()], {}
             yield self
             self._commit(self._sync)
         finally:
-            self._layers = []
+            self._layers, self._rows_below = [], {}
             self._sync.live.end()
 
     def _nested(self) -> Iterator[State]:
@@ -255,7 +257,7 @@ class State:
         if layer.cleared:
             for dev, ino in self._database.numbers():
                 rows.setdefault((dev, ino), None)
-        edits = [edit_of(self._database.row(key), after) for key, after in rows.items()]
+        edits = [edit_of(self._row_below(key), after) for key, after in rows.items()]
         if made := [edit for edit in edits if edit is not None]:
             sync.edit(made)
 
@@ -265,7 +267,12 @@ class State:
                 return layer.rows[key]
             if layer.cleared:
                 return None
-        return self._database.row(key)
+        return self._row_below(key) if self._layers else self._database.row(key)
+
+    def _row_below(self, key: tuple[int, int]) -> Row | None:
+        if key not in self._rows_below:
+            self._rows_below[key] = self._database.row(key)
+        return self._rows_below[key]
 
     def _rows(self) -> Iterator[Row]:
         """All rows, in the order of dev and ino as unsigned numbers."""

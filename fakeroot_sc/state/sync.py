@@ -13,8 +13,8 @@ from fakeroot_sc.state.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fakeroot_sc.state.database import Database
-    from fakeroot_sc.state.edits import Edit, Key, Note
+    from fakeroot_sc.state.database import Database, Key
+    from fakeroot_sc.state.edits import Edit, Note
 
 LIVE_SUFFIX = "-live"
 PENDING_SUFFIX = "-live-pending"
@@ -364,9 +364,8 @@ class Sync:
             if whole:
                 database.remove_others(rows)
             database.remove(removed)
-            database.put(rows, now, self.live.program)
-            database.put_paths(paths)
-            database.put_changes((key, note[1], note[2]) for key, note in notes.items())
+            changes = {key: note[1:] for key, note in notes.items()}
+            database.put(rows, paths, changes, (now, self.live.program))
             devices = self._find_devices(paths)
             if devices is not None:
                 database.put_devices(devices)
@@ -402,14 +401,14 @@ class Sync:
         from fakeroot_sc.state.paths import all_names, find_paths
 
         found: dict[Key, list[bytes]] = {}
-        wanted = set()
-        for dev, ino, birth in files:
-            known = self.database.paths((dev, ino), birth)
-            still = all_names(known, (dev, ino)) if known else None
+        wanted = {(dev, ino) for dev, ino, _ in files}
+        for key, known in self.database.paths(files).items():
+            still = all_names(known, key)
             if still is None:
-                wanted.add((dev, ino))
-            elif still != known:
-                found[dev, ino] = still
+                continue
+            wanted.discard(key)
+            if still != known:
+                found[key] = still
         return {**noted, **found, **find_paths(places, wanted)}
 
     def _find_devices(self, paths: "dict[Key, list[bytes]]") -> dict[int, bytes] | None:
