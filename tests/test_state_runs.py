@@ -619,11 +619,16 @@ def test_records_are_bound_again_when_their_file_system_is_mounted_anew(tmp_path
         good("-p", "s", script=make, cwd=tmp_path)
         wait_until_unused(tmp_path / "s-live")
         before = tree.stat().st_dev
-        bare(["umount", tree])
-        # Its number goes to another one.
-        assert bare(["mount", "-t", "tmpfs", "tmpfs", other]).returncode == 0
-        stack.callback(bare, ["umount", other])
-        assert bare(mount_tree, cwd=tmp_path).returncode == 0
+        for number in range(50):
+            bare(["umount", tree])
+            # Its number, or a lower one that others have given back, goes to this one.
+            taken = other / str(number)
+            taken.mkdir()
+            assert bare(["mount", "-t", "tmpfs", "tmpfs", taken]).returncode == 0
+            stack.callback(bare, ["umount", taken])
+            assert bare(mount_tree, cwd=tmp_path).returncode == 0
+            if tree.stat().st_dev != before:
+                break
         assert tree.stat().st_dev != before
         (tree / "b").rename(tree / "moved")
         script = "cd tree; stat -c '%n %u %F' a link d/e n"
