@@ -97,6 +97,9 @@ class Live:
     def changed(self) -> bool:
         """Some record is not, or not yet, as in the state file."""
     @property
+    def crash_lost(self) -> int:
+        """How many changes a crash of the machine has cut off, which are not used."""
+    @property
     def lost(self) -> bool:
         """The file was cut off, or cannot be read any more: nothing is known any more."""
     @property

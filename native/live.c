@@ -285,8 +285,29 @@ static enum live_stage attach(struct session *session, int *error_ret)
 	return LIVE_NONE;
 }
 
+// Of the boot before a crash of the machine: some pages have reached the disk, others have
+// not, in no order.
+static bool is_of_this_boot(const struct session_shared *shared)
+{
+	uint64_t boot[2] = {0};
+	read_boot(boot);
+	return shared->boot[0] == boot[0] && shared->boot[1] == boot[1];
+}
+
+static uint32_t count_changed(struct session *session)
+{
+	struct inode_record record;
+	uint32_t cursor = 0, count = 0;
+	int error;
+	if (attach(session, &error) != LIVE_NONE)
+		return 0;
+	while (inode_table_next(&session->table, &cursor, &record))
+		count += (record.fields & (INODE_CHANGED_0 | INODE_CHANGED_1)) != 0;
+	return count;
+}
+
 // Whether there is none yet that counts: nothing, or half of one. DAMAGED: somebody else's.
-static enum live_stage look_at_file(const struct session *session, bool *is_new_ret)
+static enum live_stage look_at_file(struct session *session, bool *is_new_ret)
 {
 	size_t size = bytes_of(session->memory);
 	uint32_t magic = 0;
@@ -299,6 +320,12 @@ static enum live_stage look_at_file(const struct session *session, bool *is_new_
 	if (!*is_new_ret && shared->layout != LIVE_LAYOUT) {
 		if (!shared->clean || atomic_load(&shared->changed))
 			return LIVE_VERSION;
+		*is_new_ret = true;
+	}
+	if (!*is_new_ret && !is_of_this_boot(shared)) {
+		bool changed = atomic_load(&shared->changed) || atomic_load(&shared->writing);
+		session->crash_lost = changed ? count_changed(session) : 0;
+		session->crash_lost += changed && session->crash_lost == 0;
 		*is_new_ret = true;
 	}
 	return LIVE_NONE;
@@ -352,14 +379,11 @@ static enum live_stage join(struct session *session, mode_t mode, int *error_ret
 {
 	const struct session_page *page = session->page;
 	const struct session_shared *shared = &page->shared;
-	uint64_t boot[2] = {0};
-	read_boot(boot);
 	if (bytes_of(session->memory) < SESSION_TABLE_OFFSET)
 		return LIVE_DAMAGED;
 	if (shared->layout != LIVE_LAYOUT)
 		return LIVE_VERSION;
-	if (shared->boot[0] != boot[0] || shared->boot[1] != boot[1] ||
-	    shared->pid_namespace != pid_namespace())
+	if (!is_of_this_boot(shared) || shared->pid_namespace != pid_namespace())
 		return LIVE_ELSEWHERE;
 	if (atomic_load(&page->magic) != SESSION_PAGE_MAGIC)
 		return LIVE_DAMAGED;

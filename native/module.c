@@ -799,6 +799,8 @@ static PyObject *live_flag(PyObject *self, void *which)
 		return PyBool_FromLong(atomic_load(&seen->page->shared.changed) ||
 				       atomic_load(&seen->page->shared.writing) ||
 				       atomic_load(&seen->lost));
+	case 'k':
+		return PyLong_FromUnsignedLong(seen->crash_lost);
 	case 'l':
 		return PyBool_FromLong(atomic_load(&seen->lost));
 	case 'g': {
@@ -862,6 +864,7 @@ static PyMethodDef live_methods[] = {
 static PyGetSetDef live_attributes[] = {
 	{"alone", live_flag, NULL, NULL, "a"},
 	{"changed", live_flag, NULL, NULL, "c"},
+	{"crash_lost", live_flag, NULL, NULL, "k"},
 	{"lost", live_flag, NULL, NULL, "l"},
 	{"session_pass", live_flag, NULL, NULL, "p"},
 	{"program", live_flag, NULL, NULL, "g"},

@@ -735,6 +735,44 @@ def test_another_version_s_memory_is_used_only_if_nothing_is_lost(kept: Path) ->
     assert good("-p", "s", script="stat -c %u f", cwd=kept) == "6\n"
 
 
+def boot_place() -> int:
+    """Where the memory says which boot it is of: it is there in every memory of this one."""
+    text = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    words = int(text[:16], 16).to_bytes(8, "little"), int(text[16:], 16).to_bytes(8, "little")
+    with State.open(Path("look")) as state:
+        del state
+        found = Path("look-live").read_bytes().find(words[0] + words[1])
+    assert found > 0
+    return found
+
+
+def test_a_memory_of_another_boot_is_not_believed(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kept)
+    place = boot_place()
+    many = "mkdir many; cd many; seq 1 1500 | xargs touch; chown -R 6 ."
+    good("-p", "s", script=many, cwd=kept)
+    kill_a_run(kept, "chown 7 f g")
+    live = kept / "s-live"
+    whole = live.read_bytes()
+    # Pages that never reached the disk, and whichever boot.
+    zeros = bytes(4096)
+    with live.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(16))
+        for page in range(12, len(whole) // 4096, 2):
+            file.seek(page * 4096)
+            file.write(zeros)
+    count = "find many -uid 6 | wc -l; stat -c %u f"
+    done = run("-p", "s", script=count, cwd=kept)
+    assert (done.returncode, done.stdout) == (0, "1501\n5\n")
+    assert done.stderr.startswith("fakeroot-sc: s: ")
+    assert "lost in a crash of the machine" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert good("-p", "s", script=count, cwd=kept) == "1501\n5\n"
+
+
 def test_two_versions_do_not_use_a_memory_at_once(kept: Path) -> None:
     with State.open(kept / "s"):
         set_layout(kept / "s-live", 99)

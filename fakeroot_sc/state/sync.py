@@ -6,6 +6,7 @@ Every run with ``--state`` imports this: it must import nothing that takes time.
 import errno
 import os
 import stat
+import sys
 import time
 
 from fakeroot_sc import _core
@@ -173,6 +174,13 @@ class Sync:
                 self._load()
             self.live.stand(now, 0, _standing(real))
             self._close_database()
+        if self.live.crash_lost:
+            count = self.live.crash_lost
+            changes = "a change" if count == 1 else f"{count} changes"
+            sys.stderr.write(
+                f"fakeroot-sc: {self.given}: {changes} that no run had saved, or more, "
+                f"were lost in a crash of the machine\n"
+            )
         self.commit()
         self._look_at_devices()
         self._own_stamp = self.live.standing()[0]
