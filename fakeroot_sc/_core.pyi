@@ -89,7 +89,7 @@ class Live:
 
     def __init__(self, path: bytes, mode: int, session_pass: int) -> None:
         """Opens or creates the file; without a path the memory is private.
-        RuntimeError(stage of native/live.h, errno)."""
+        RuntimeError(stage of native/live.h, errno, suffix of the file)."""
     @property
     def alone(self) -> bool:
         """Nobody else uses the file, and none can until share()."""

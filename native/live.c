@@ -165,6 +165,7 @@ static enum live_stage open_writable(struct session *session, bool alone, mode_t
 	char name[PATH_MAX];
 	struct stat st = {0};
 	name_writable(session, name);
+	session->live_pending_refused = true;
 	enum live_stage stage = open_file(name, alone ? O_CREAT : 0, mode,
 					  &session->writable_memory, error_ret);
 	if (stage != LIVE_NONE)
@@ -181,6 +182,7 @@ static enum live_stage open_writable(struct session *session, bool alone, mode_t
 	*error_ret = -session_map_writable(session, session->writable_memory);
 	if (!*error_ret && !guarded(session, session->writable, size))
 		*error_ret = EMFILE;
+	session->live_pending_refused = *error_ret != 0;
 	return *error_ret ? LIVE_MAP : LIVE_NONE;
 }
 

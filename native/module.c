@@ -228,14 +228,15 @@ static struct session *live_session(PyObject *self)
 	return found;
 }
 
-static PyObject *raise_stage(enum live_stage stage, int error)
+static PyObject *raise_stage(enum live_stage stage, int error, bool pending)
 {
 	static const char *const names[] = {
 #define X(name) #name,
 		LIVE_STAGES(X)
 #undef X
 	};
-	PyObject *arguments = Py_BuildValue("si", names[stage], error);
+	PyObject *arguments =
+		Py_BuildValue("sis", names[stage], error, pending ? "-live-pending" : "-live");
 	PyErr_SetObject(PyExc_RuntimeError, arguments);
 	Py_XDECREF(arguments);
 	return NULL;
@@ -269,8 +270,9 @@ static PyObject *live_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	Py_END_ALLOW_THREADS
 	if (stage == LIVE_NONE)
 		return (PyObject *)self;
+	bool pending = self->session->live_pending_refused;
 	Py_DECREF(self);
-	return raise_stage(stage, error);
+	return raise_stage(stage, error, pending);
 }
 
 static void live_close(struct live_object *self)

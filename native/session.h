@@ -66,6 +66,7 @@ struct session {
 	int writable_reader;
 	int live_lock; // of the file beside a state file (live.h), or -1
 	char *live_path; // of that file
+	bool live_pending_refused; // not that file, but the one that targets write
 	uint32_t crash_lost; // changes in it that a crash of the machine has cut off
 	size_t memory_size;
 	struct session_page *page;

@@ -8,6 +8,7 @@ writes there, or by cutting it off.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -137,6 +138,33 @@ def test_a_file_that_is_cut_off_by_accident_ends_a_run_with_one_line(tmp_path: P
     assert "s-live: was cut off or could not be read" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "s").exists()
+
+
+ZEROS = bytes(3 << 20)
+
+
+@pytest.mark.parametrize("name", ["s-live", "s-live-pending"])
+@pytest.mark.parametrize("content", [ZEROS, b"FSC", b"a disk", b"\0\0\0\0"])
+@pytest.mark.parametrize("link", [False, True])
+def test_another_s_file_in_the_place_of_the_memory_is_left_alone(
+    tmp_path: Path, name: str, content: bytes, link: bool
+) -> None:
+    fake_script("touch f; chown 5 f", tmp_path, "-p", "s")
+    image, place = tmp_path / "disk.img", tmp_path / name
+    # The last supervisor removes its own when it ends, and nobody else's.
+    place.unlink(missing_ok=True)
+    image.write_bytes(content)
+    if link:
+        place.symlink_to("disk.img")
+    else:
+        shutil.copy(image, place)
+    done = fake(["echo", "ran"], "-p", "s", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"{name}: not what a fakeroot-sc has left there" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert place.read_bytes() == image.read_bytes() == content
+    place.unlink()
+    assert fake_script("stat -c %u f", tmp_path, "-p", "s") == "5\n"
 
 
 @pytest.mark.root

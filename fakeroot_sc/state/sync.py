@@ -134,9 +134,9 @@ class Sync:
         try:
             return _core.Live(os.fsencode(self.path + LIVE_SUFFIX), mode, session_pass)
         except RuntimeError as error:
-            stage, number = error.args
+            stage, number, suffix = error.args
             why = _STAGES[stage].format(os.strerror(number))
-            raise StateError(f"{self.given}{LIVE_SUFFIX}: {why}") from None
+            raise StateError(f"{self.given}{suffix}: {why}") from None
 
     def _share_mode(self, real: os.stat_result) -> None:
         """Who may write to one file must be let write to all."""
