@@ -138,6 +138,14 @@ def test_a_value_of_another_kind_is_read_or_refused(
         assert_read_or_refused(path, capsys, only)
 
 
+def test_an_error_that_quotes_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    raw = bytearray((Path(__file__).parent / "states/version-1").read_bytes())
+    damage(raw, random.Random(220))
+    (tmp_path / "s").write_bytes(raw)
+    with pytest.raises(StateError, match="it is damaged"):
+        State.open(tmp_path / "s")
+
+
 def test_a_schema_with_text_that_is_none_is_refused(sound: Path, tmp_path: Path) -> None:
     raw = sound.read_bytes()
     path = tmp_path / "s"

@@ -42,6 +42,8 @@ _TABLES = {
 BUSY_SECONDS = 30.0
 
 _RETRY_SECONDS = 0.01
+# What SQLite says of a damaged schema may quote bytes that are no text.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 Key = tuple[int, int]
 Row = tuple[Any, ...]
@@ -85,7 +87,7 @@ def trouble(path: str, error: Exception) -> StateError:
     return StateError(f"{path}: {why}")
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
+def _is_busy(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorname", "") or ""
     return code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
@@ -97,7 +99,7 @@ class _Patience:
     def __init__(self) -> None:
         self._until = time.monotonic() + BUSY_SECONDS
 
-    def wait(self, error: sqlite3.Error) -> bool:
+    def wait(self, error: Exception) -> bool:
         """Whether to try again, after a while."""
         if not _is_busy(error) or time.monotonic() > self._until:
             return False
@@ -122,7 +124,7 @@ class Database:
             try:
                 self._connect()
                 return
-            except sqlite3.Error as error:
+            except _ERRORS as error:
                 if not patience.wait(error):
                     raise trouble(path, error) from error
 
@@ -213,7 +215,7 @@ class Database:
         """Closes the file; the last one to do so leaves no WAL beside it."""
         try:
             self.connection.close()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise trouble(self.path, error) from error
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> None:
@@ -224,7 +226,7 @@ class Database:
             try:
                 self.connection.execute(statement, given)
                 return
-            except sqlite3.Error as error:
+            except _ERRORS as error:
                 if not patience.wait(error):
                     raise trouble(self.path, error) from error
 
@@ -239,7 +241,7 @@ class Database:
                     begun = True
                     yield row
                 return
-            except sqlite3.Error as error:
+            except _ERRORS as error:
                 if begun or not patience.wait(error):
                     raise trouble(self.path, error) from error
 
@@ -247,7 +249,7 @@ class Database:
         """Runs one statement for each row."""
         try:
             self.connection.executemany(statement, rows)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise trouble(self.path, error) from error
 
     @property
@@ -326,7 +328,7 @@ class Database:
             found = self.connection.execute(statement)
             while rows := found.fetchmany(size):
                 yield rows
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise trouble(self.path, error) from error
 
     def put(
@@ -447,7 +449,7 @@ class Database:
     def rollback(self) -> None:
         """Undoes the transaction, if there is one; closing does so too, if need be."""
         if self.connection.in_transaction:
-            with suppress(sqlite3.Error):
+            with suppress(*_ERRORS):
                 self.connection.execute("ROLLBACK")
 
 
