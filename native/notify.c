@@ -65,6 +65,7 @@ struct notifier {
 	int workers_most;
 	struct waiting *first_waiting, **last_waiting;
 	bool armed;
+	bool deaf; // those on watch: it could not be armed the last time
 	bool ending; // the last target has gone
 	bool sync_wake_up;
 	_Atomic pid_t last_answered;
@@ -88,6 +89,8 @@ static bool set_watch(struct notifier *notifier, bool armed)
 	int error = epoll_ctl(notifier->watch, armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
 			      notifier->session->listener, &event);
 	notifier->armed = armed && error == 0;
+	if (armed)
+		notifier->deaf = error != 0;
 	return error == 0;
 }
 
@@ -186,6 +189,15 @@ static bool leave_turn(struct notifier *notifier)
 	notifier->receiving += !taken;
 	pthread_mutex_unlock(&notifier->roles);
 	return taken;
+}
+
+// Whether threads are on watch that nothing can wake. Those wait for no file.
+static bool is_watch_deaf(struct notifier *notifier)
+{
+	pthread_mutex_lock(&notifier->roles);
+	bool deaf = notifier->on_watch > 0 && notifier->deaf;
+	pthread_mutex_unlock(&notifier->roles);
+	return deaf;
 }
 
 static size_t notification_size(const struct seccomp_notif_sizes *sizes)
@@ -314,7 +326,7 @@ static enum share share_turn(struct notifier *notifier, const struct request *re
 	if (!request_might_block(request))
 		return SHARE_KEEP;
 	while (!leave_turn(notifier)) {
-		if (at_once(request))
+		if (is_watch_deaf(notifier) || at_once(request))
 			return SHARE_KEEP;
 		if (request->row->operation == OP_STAT)
 			return SHARE_LEAVE;
