@@ -28,8 +28,8 @@
 #define LOGGING 7u        // flags that say what is logged
 #define ALL_THREADS 8u    // LANDLOCK_RESTRICT_SELF_TSYNC, Linux 7.0
 
-// The last ones are kept. What has restricted itself before that, and still lives, has no more
-// acts made for it.
+// The last ones are kept, or as many as descriptors allow. What has restricted itself before
+// that, and still lives, has no more acts made for it.
 #define RULES_KEPT 256
 
 struct rules {
@@ -41,14 +41,20 @@ struct rules {
 // Guards what follows; held while the rules are applied, not during an act.
 static struct lock applying = LOCK_INITIALIZER(PTHREAD_MUTEX_INITIALIZER);
 static struct rules kept[RULES_KEPT];
+static unsigned kept_most; // of them, once there are any
 static uint64_t newest;
+
+static struct rules *place_of(uint64_t number)
+{
+	return &kept[number % kept_most];
+}
 
 // Returns how many restrictions there are, the oldest last, or -EACCES where some is not known.
 static int find_rules(uint64_t number, int fds_ret[static LAYERS_MOST])
 {
 	int count = 0;
 	while (number != 0) {
-		const struct rules *rules = &kept[number % RULES_KEPT];
+		const struct rules *rules = place_of(number);
 		if (rules->number != number || rules->fd < 0 || count == LAYERS_MOST)
 			return -EACCES;
 		fds_ret[count++] = rules->fd;
@@ -164,8 +170,10 @@ static bool will_succeed(const struct request *request, uint64_t before, int fd)
 static uint64_t keep(uint64_t before, int fd)
 {
 	SCOPED_LOCK held = lock_hold(&applying);
+	if (kept_most == 0)
+		kept_most = (unsigned)session_workers_allowed(RULES_KEPT);
 	uint64_t number = ++newest;
-	struct rules *rules = &kept[number % RULES_KEPT];
+	struct rules *rules = place_of(number);
 	if (rules->number != 0)
 		scope_close(&rules->fd);
 	*rules = (struct rules){.number = number, .before = before, .fd = fd};
