@@ -4,6 +4,7 @@ what is short."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import installed
 import pytest
-from commands import FAKEROOT_SC, bare
+from commands import FAKEROOT_SC, PATIENCE, bare, compile_c, fake_output, python
 from installed import STATE_TOOL as STATE
+from test_faults import REFUSE, refusal
 
 from fakeroot_sc import State
 
@@ -112,3 +114,50 @@ def test_an_export_without_memory_says_so_and_leaves_nothing(tmp_path: Path) -> 
             assert re.fullmatch(r"fakeroot-sc-state: .*\n", done.stderr), done
             assert not (tmp_path / "o").exists()
     assert not list(tmp_path.glob(".fsc*"))
+
+
+EPOLL_CTL = 233
+FORGET = """
+import os
+for number in range(20):
+    name = f"link{number}"
+    os.symlink("nowhere", name)
+    os.chown(name, 3, 4, follow_symlinks=False)
+    assert os.lstat(name).st_uid == 3
+    os.unlink(name)
+print("done")
+"""
+
+
+def test_calls_are_answered_where_no_more_files_may_be_watched(tmp_path: Path) -> None:
+    """fs.epoll.max_user_watches is for all programs of a user together."""
+    refuse = compile_c(tmp_path, "refuse", REFUSE)
+    patient = ["timeout", "-s", "KILL", str(PATIENCE)]
+    refusing = [str(refuse), refusal(EPOLL_CTL, errno.ENOSPC), "--"]
+    command = [*patient, *refusing, FAKEROOT_SC, "--", *python(FORGET)]
+    done = bare(command, cwd=tmp_path, preexec_fn=limiting("n", 64), timeout=2 * PATIENCE)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+RESTRICT_OFTEN = """
+import ctypes, os, stat, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+handled = ctypes.create_string_buffer(struct.pack("Q", 1 << 7))  # MAKE_DIR
+rules = libc.syscall(444, handled, ctypes.c_long(8), 0)
+for _ in range(128 if rules >= 0 else 0):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(libc.syscall(446, rules, 0) != 0)
+    assert os.waitpid(pid, 0)[1] == 0
+os.mknod("device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+print(rules >= 0, os.stat("device").st_rdev == os.makedev(1, 3))
+"""
+
+
+def test_programs_that_restrict_themselves_use_up_no_descriptors(tmp_path: Path) -> None:
+    limit = limiting("n", 128)
+    shown = fake_output(python(RESTRICT_OFTEN), cwd=tmp_path, preexec_fn=limit)
+    if shown == "False True\n":
+        pytest.skip("this kernel has no Landlock")
+    assert shown == "True True\n"
