@@ -16,10 +16,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #define TEXT_MOST 128 // of one line: three numbers
 
@@ -55,14 +55,14 @@ static bool is_writing(const struct stopped_call *call)
 	return number == numbers[0] || number == numbers[1];
 }
 
-// The file as /proc tells of it, if it is one of a process.
-static bool read_name(const struct session *session, const struct stopped_call *call,
-		      char link_ret[static 48], char name_ret[static PATH_MAX])
+// The file as /proc tells of it, if it is one of /proc.
+static bool read_name(const struct stopped_call *call, char link_ret[static 48],
+		      char name_ret[static PATH_MAX])
 {
-	struct stat st;
+	struct statfs fs;
 	snprintf(link_ret, 48, "/proc/%d/fd/%d", call->tid, (int)call->args[0]);
 	ssize_t length = readlink(link_ret, name_ret, PATH_MAX - 1);
-	if (length < 0 || stat(link_ret, &st) < 0 || major(st.st_dev) != major(session->proc_dev))
+	if (length < 0 || statfs(link_ret, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return false;
 	name_ret[length] = '\0';
 	return true;
@@ -100,7 +100,7 @@ long id_map_write(struct session *session, const struct stopped_call *call)
 	char link[48], name[PATH_MAX], text[TEXT_MOST], line[TEXT_MOST];
 	uint64_t size = call->args[2];
 	if (!is_writing(call) || size == 0 || size >= sizeof(text) ||
-	    !read_name(session, call, link, name))
+	    !read_name(call, link, name))
 		return 0;
 	bool groups = ends_in(name, "gid_map");
 	if ((!groups && !ends_in(name, "uid_map")) ||

@@ -519,6 +519,27 @@ def test_one_map_after_another_is_written(tmp_path: Path) -> None:
     assert fake_output(["sh", "-euc", script], cwd=tmp_path) == "done\n"
 
 
+NAMED_AS_MAPS = """
+import os
+os.setresgid(777, 777, 777)
+os.setresuid(888, 888, 888)
+for name, number in (("uid_map", 888), ("gid_map", 777)):
+    fd = os.open(name, os.O_CREAT | os.O_RDWR)
+    os.close(fd)
+    fd = os.open(name, os.O_RDWR)
+    os.write(fd, f"0 {number} 1\\n".encode())
+    os.write(fd, b"more\\n")
+    print(os.pread(fd, 100, 0))
+"""
+
+
+def test_a_file_that_is_only_named_as_a_map_is_written_as_it_is() -> None:
+    """On a device without a major number of its own, as /proc is on."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        shown = fake_output(python(NAMED_AS_MAPS), cwd=directory)
+    assert shown == "b'0 888 1\\nmore\\n'\nb'0 777 1\\nmore\\n'\n"
+
+
 READ_ONLY = f"""{LEAVE}{TRY}
 if len(sys.argv) > 2:
     leave("unshare")
