@@ -492,7 +492,8 @@ unsigned char *durable_noted(struct session *session, enum session_text text,
 	const struct piece *piece;
 	uint32_t block = atomic_load(&session->page->shared.texts[text]);
 	*size_ret = 0;
-	while (left-- && (piece = inode_table_block(&session->table, block, &room))) {
+	while (left-- && *size_ret < session->table.size &&
+	       (piece = inode_table_block(&session->table, block, &room))) {
 		uint32_t size = __atomic_load_n(&piece->size, __ATOMIC_RELAXED);
 		if (size > room - sizeof(*piece))
 			break;

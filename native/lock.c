@@ -12,6 +12,7 @@
 
 #define WAITERS (1u << 31)
 #define OWNER (WAITERS - 1) // pid_max is 2^22 at most
+#define FILE_ROOM 48
 #define LOOK_AGAIN 0.1      // seconds, whether the owner still lives
 
 static uint32_t own_pid;
@@ -62,9 +63,47 @@ static bool is_zombie(uint32_t pid)
 	return read && (state == 'Z' || state == 'X');
 }
 
-static bool lives(uint32_t owner, bool waited)
+// "MAJOR:MINOR INODE", as maps says of each mapping, of the file that an address is in.
+static bool file_of(const void *address, char file_ret[static FILE_ROOM])
 {
-	return (kill((pid_t)owner, 0) == 0 || errno != ESRCH) && !(waited && is_zombie(owner));
+	char line[512];
+	bool found = false;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	while (maps && !found && fgets(line, sizeof(line), maps)) {
+		uintptr_t start, end;
+		char device[16], inode[24];
+		found = sscanf(line, "%lx-%lx %*s %*s %15s %23s", &start, &end, device, inode) == 4 &&
+			(uintptr_t)address >= start && (uintptr_t)address < end;
+		if (found)
+			snprintf(file_ret, FILE_ROOM, " %s %s", device, inode);
+	}
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+// A word that was overwritten names anybody. Who has the lock has mapped it; only where
+// that cannot be read (another user's) it is believed.
+static bool has_mapped(uint32_t owner, const lock_word *word)
+{
+	char file[FILE_ROOM], name[32], line[512];
+	snprintf(name, sizeof(name), "/proc/%u/maps", owner);
+	FILE *maps = file_of((const void *)word, file) ? fopen(name, "re") : NULL;
+	bool any = false, found = false;
+	while (maps && !found && fgets(line, sizeof(line), maps)) {
+		any = true;
+		found = strstr(line, file) != NULL;
+	}
+	if (maps)
+		fclose(maps);
+	return found || !any;
+}
+
+// waited: worth a closer look.
+static bool lives(uint32_t owner, const lock_word *word, bool waited)
+{
+	return (kill((pid_t)owner, 0) == 0 || errno != ESRCH) &&
+	       (!waited || (!is_zombie(owner) && has_mapped(owner, word)));
 }
 
 // Sleeps until the word has changed, for a while at the most. Memory that has gone is
@@ -84,7 +123,7 @@ static uint32_t wait_for(lock_word *word, uint32_t seen, double seconds)
 	const uint32_t owner = seen & OWNER;
 	const double end = now() + seconds;
 	bool waited = false;
-	for (double left = seconds; left > 0 && lives(owner, waited); left = end - now()) {
+	for (double left = seconds; left > 0 && lives(owner, word, waited); left = end - now()) {
 		if (seen & WAITERS ||
 		    atomic_compare_exchange_strong(word, &seen, seen | WAITERS))
 			sleep_on(word, seen | WAITERS, left);
@@ -111,7 +150,7 @@ static bool take_word(lock_word *word, double seconds, bool rob, bool *died_ret)
 			seen = wait_for(word, seen, left < seconds ? left : seconds);
 		if ((seen & OWNER) != 0 && (seen & OWNER) != owner)
 			continue;
-		if ((seen & OWNER) != 0 && !rob && lives(owner, true))
+		if ((seen & OWNER) != 0 && !rob && lives(owner, word, true))
 			return false;
 		*died_ret = (seen & OWNER) != 0;
 		if (atomic_compare_exchange_strong(word, &seen, own_pid | WAITERS))
