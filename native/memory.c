@@ -23,17 +23,24 @@
 // Address space, not memory: pages come as records do. Room for 50 million.
 #define MEMORY_BYTES_MOST ((size_t)4 << 30)
 #define MEMORY_BYTES_LEAST ((size_t)1 << 20)
+// Of what a limit allows, for threads' stacks.
+#define MEMORY_BYTES_SPARED ((size_t)8 << 20)
 
 int session_map(struct session *session, int fd)
 {
 	int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
 	// RLIMIT_AS may allow less than we would like.
 	for (size_t size = MEMORY_BYTES_MOST; size >= MEMORY_BYTES_LEAST; size /= 2) {
-		void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+		bool limited = size < MEMORY_BYTES_MOST && size > MEMORY_BYTES_SPARED;
+		size_t spared = limited ? MEMORY_BYTES_SPARED : 0;
+		unsigned char *base =
+			mmap(NULL, size + spared, PROT_READ | PROT_WRITE, flags, fd, 0);
 		if (base == MAP_FAILED)
 			continue;
+		if (spared)
+			munmap(base + size, spared);
 		session->memory_size = size;
-		session->page = base;
+		session->page = (void *)base;
 		return 0;
 	}
 	return -ENOMEM;

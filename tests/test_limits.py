@@ -77,6 +77,15 @@ def test_the_limit_that_is_too_low_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(bool(installed.OPTIONS), reason="needs to be tried once")
+def test_all_address_space_above_what_is_enough_is(tmp_path: Path) -> None:
+    """Wherever the size changes that fits, threads have room beside it."""
+    for value in range(ENOUGH["v"], 92000, 1000):
+        command = [FAKEROOT_SC, "--", "/bin/true"]
+        done = bare(command, cwd=tmp_path, preexec_fn=limiting("v", value))
+        assert (done.returncode, done.stderr) == (0, ""), value
+
+
+@pytest.mark.skipif(bool(installed.OPTIONS), reason="needs to be tried once")
 def test_a_number_of_processes_that_is_used_up_is_told(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root has no limit of processes")
