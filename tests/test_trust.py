@@ -501,13 +501,16 @@ def test_where_no_tracer_can_be_had_a_line_says_why_the_map_is_refused(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "command", ["runuser -u daemon -- id -u", "busybox su -s /bin/sh daemon -c 'id -u'"]
+    ("tool", "package", "rest"),
+    [
+        ("runuser", "util-linux", "-u daemon -- id -u"),
+        ("busybox", "busybox-static", "su -s /bin/sh daemon -c 'id -u'"),
+    ],
 )
-def test_programs_that_ask_no_passwords_become_another_user(tmp_path: Path, command: str) -> None:
-    need(
-        command.split()[0],
-        {"runuser": "util-linux", "busybox": "busybox-static"}[command.split()[0]],
-    )
+def test_programs_that_ask_no_passwords_become_another_user(
+    tmp_path: Path, tool: str, package: str, rest: str
+) -> None:
+    command = f"{need(tool, package)} {rest}"
     assert fake_output(["sh", "-c", command], cwd=tmp_path) == "1\n"
 
 

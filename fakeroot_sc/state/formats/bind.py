@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -73,6 +74,8 @@ class _Places:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None  # no file there can have such a name
             raise StateError(f"{self.real(path)}: {error.strerror}") from error
 
     def real(self, path: str) -> str:
