@@ -107,9 +107,14 @@ def explain(stage: str, number: int, call: str, command: str) -> tuple[str, int]
         what = f"{call}(2)"
     elif call:
         what, advice = _explain_call(call, number)
+    if number in _SHORTAGES:
+        advice = _LIMITS
     if advice is _LIMITS:
         advice = f"{_LIMITS}{_limits()}"
     return f"{what}: {why}: {advice}", TROUBLE
+
+
+_SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def _limits() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 _ENTRIES_LEAST = 30_000
 _NOT_FILES = (b"/proc", b"/sys", b"/dev")
+_IN_MEMORY = b"/dev/shm/"
 
 Key = tuple[int, int]
 
@@ -94,7 +95,7 @@ def _directory(place: bytes) -> bytes | None:
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     at = os.path.realpath(place)
-    if at == b"/" or at.startswith(_NOT_FILES):
+    if at == b"/" or (at.startswith(_NOT_FILES) and not at.startswith(_IN_MEMORY)):
         return None
     return at
 
