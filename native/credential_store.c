@@ -13,7 +13,7 @@
 void credential_store_init(struct credential_store *store)
 {
 	*store = (struct credential_store){0};
-	lock_init(&store->lock, NULL);
+	lock_init(&store->lock, NULL, false);
 }
 
 static uint32_t mix(uint32_t hash, const void *bytes, size_t size)

@@ -28,12 +28,13 @@ static void follow_forks(void)
 	pthread_atfork(NULL, NULL, note_pid);
 }
 
-void lock_init(struct lock *lock, lock_word *word)
+void lock_init(struct lock *lock, lock_word *word, bool others)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, follow_forks); // getpid() is a system call
 	pthread_mutex_init(&lock->mutex, NULL);
 	lock->word = word;
+	lock->others = others;
 }
 
 static double now(void)
@@ -82,13 +83,13 @@ static bool file_of(const void *address, char file_ret[static FILE_ROOM])
 	return found;
 }
 
-// A word that was overwritten names anybody. Who has the lock has mapped it; only where
-// that cannot be read (another user's) it is believed.
-static bool has_mapped(uint32_t owner, const lock_word *word)
+// A word that was overwritten names anybody. Who has the lock has mapped it, which can be
+// read of processes of one's own, and of them alone.
+static bool has_mapped(uint32_t owner, const struct lock *lock)
 {
 	char file[FILE_ROOM], name[32], line[512];
 	snprintf(name, sizeof(name), "/proc/%u/maps", owner);
-	FILE *maps = file_of((const void *)word, file) ? fopen(name, "re") : NULL;
+	FILE *maps = file_of((const void *)lock->word, file) ? fopen(name, "re") : NULL;
 	bool any = false, found = false;
 	while (maps && !found && fgets(line, sizeof(line), maps)) {
 		any = true;
@@ -96,14 +97,15 @@ static bool has_mapped(uint32_t owner, const lock_word *word)
 	}
 	if (maps)
 		fclose(maps);
-	return found || !any;
+	return found || (!any && lock->others);
 }
 
 // waited: worth a closer look.
-static bool lives(uint32_t owner, const lock_word *word, bool waited)
+static bool lives(uint32_t owner, const struct lock *lock, bool waited)
 {
-	return (kill((pid_t)owner, 0) == 0 || errno != ESRCH) &&
-	       (!waited || (!is_zombie(owner) && has_mapped(owner, word)));
+	if (kill((pid_t)owner, 0) < 0 && (errno == ESRCH || !lock->others))
+		return false;
+	return !waited || (!is_zombie(owner) && has_mapped(owner, lock));
 }
 
 // Sleeps until the word has changed, for a while at the most. Memory that has gone is
@@ -118,12 +120,13 @@ static void sleep_on(lock_word *word, uint32_t value, double seconds)
 
 // Waits while the owner lives, for so many seconds at the most. Returns what the word has
 // become: another owner, or none, or this one, who is to lose it.
-static uint32_t wait_for(lock_word *word, uint32_t seen, double seconds)
+static uint32_t wait_for(struct lock *lock, uint32_t seen, double seconds)
 {
+	lock_word *word = lock->word;
 	const uint32_t owner = seen & OWNER;
 	const double end = now() + seconds;
 	bool waited = false;
-	for (double left = seconds; left > 0 && lives(owner, word, waited); left = end - now()) {
+	for (double left = seconds; left > 0 && lives(owner, lock, waited); left = end - now()) {
 		if (seen & WAITERS ||
 		    atomic_compare_exchange_strong(word, &seen, seen | WAITERS))
 			sleep_on(word, seen | WAITERS, left);
@@ -136,8 +139,9 @@ static uint32_t wait_for(lock_word *word, uint32_t seen, double seconds)
 }
 
 // rob: takes it from an owner who lives, too, once the time is over.
-static bool take_word(lock_word *word, double seconds, bool rob, bool *died_ret)
+static bool take_word(struct lock *lock, double seconds, bool rob, bool *died_ret)
 {
+	lock_word *word = lock->word;
 	uint32_t seen = 0;
 	*died_ret = false;
 	if (atomic_compare_exchange_strong(word, &seen, own_pid))
@@ -147,10 +151,10 @@ static bool take_word(lock_word *word, double seconds, bool rob, bool *died_ret)
 	for (double left = seconds; left > 0; left = end - now()) {
 		uint32_t owner = seen & OWNER;
 		if (owner != 0)
-			seen = wait_for(word, seen, left < seconds ? left : seconds);
+			seen = wait_for(lock, seen, left < seconds ? left : seconds);
 		if ((seen & OWNER) != 0 && (seen & OWNER) != owner)
 			continue;
-		if ((seen & OWNER) != 0 && !rob && lives(owner, word, true))
+		if ((seen & OWNER) != 0 && !rob && lives(owner, lock, true))
 			return false;
 		*died_ret = (seen & OWNER) != 0;
 		if (atomic_compare_exchange_strong(word, &seen, own_pid | WAITERS))
@@ -167,7 +171,7 @@ bool lock_acquire(struct lock *lock)
 	bool died = false;
 	pthread_mutex_lock(&lock->mutex);
 	if (lock->word)
-		take_word(lock->word, LOCK_PATIENCE, true, &died);
+		take_word(lock, LOCK_PATIENCE, true, &died);
 	return died;
 }
 
@@ -182,7 +186,7 @@ bool lock_acquire_within(struct lock *lock, double seconds, bool *died_ret)
 	until.tv_nsec = (until.tv_nsec + wait.tv_nsec) % 1000000000;
 	if (pthread_mutex_timedlock(&lock->mutex, &until) != 0)
 		return false;
-	if (!lock->word || take_word(lock->word, end - now(), false, died_ret))
+	if (!lock->word || take_word(lock, end - now(), false, died_ret))
 		return true;
 	pthread_mutex_unlock(&lock->mutex);
 	return false;

@@ -24,11 +24,12 @@ typedef _Atomic uint32_t lock_word;
 struct lock {
 	pthread_mutex_t mutex;
 	lock_word *word; // NULL: this process is alone
+	bool others;     // other users may have it, too
 };
 
-#define LOCK_INITIALIZER(mutex) {mutex, NULL}
+#define LOCK_INITIALIZER(mutex) {mutex, NULL, false}
 
-void lock_init(struct lock *lock, lock_word *word);
+void lock_init(struct lock *lock, lock_word *word, bool others);
 
 // Waits for the lock. Returns whether its owner has died (or was too slow): then what that
 // was at is to be finished.

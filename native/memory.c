@@ -178,12 +178,15 @@ void session_make_locks(struct session *session, bool shared)
 {
 	struct session_locks *locks = &session->locks;
 	lock_word *word = shared ? session->page->shared.locks : NULL;
+	struct stat st;
+	bool others = shared && (fstat(session->memory, &st) < 0 || st.st_mode & (S_IWGRP | S_IWOTH) ||
+				 st.st_uid != geteuid());
 	struct lock *all[SESSION_LOCKS] = {&locks->table_writer, &locks->settling,
 					   &locks->committing};
 	for (int i = 0; i < SESSION_INODE_LOCKS; i++)
 		all[SESSION_LOCKS - SESSION_INODE_LOCKS + i] = &locks->inodes[i];
 	for (int i = 0; i < SESSION_LOCKS; i++)
-		lock_init(all[i], word ? &word[i] : NULL);
+		lock_init(all[i], word ? &word[i] : NULL, others);
 }
 
 // What another supervisor has allocated belongs to the table, too; what is not mapped here
