@@ -78,11 +78,23 @@ static long create(const struct kernel_call *call, const char *path, int flags, 
 	return fd >= 0 && flags & O_TRUNC && is_map(path) ? open_trapped_again(fd, call) : fd;
 }
 
+// An existing file, for writing.
+static long open_to_write(const struct kernel_call *call, const char *path)
+{
+	const struct session_page *page = session_attached();
+	if (!page || atomic_load_explicit(&page->sandboxes, memory_order_relaxed) != 0)
+		return session_trapped(call);
+	long fd = kernel_call_passed(call, page->pass);
+	return fd >= 0 && is_map(path) ? open_trapped_again(fd, call) : fd;
+}
+
 static long open_once(int dirfd, const char *path, int flags, unsigned mode)
 {
 	struct kernel_call call = call_of(dirfd, path, flags, mode);
 	if (flags & (O_CREAT | TEMPORARY))
 		return create(&call, path, flags, mode);
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		return open_to_write(&call, path);
 	const struct chain_libc *libc = chain_libc();
 	// On i386 it would add a flag.
 	if (LARGE || dirfd != AT_FDCWD || !libc->__open64 || !__errno_location)

@@ -125,11 +125,13 @@ static void alone(char **argv)
 	unsigned at_uid = st.st_uid;
 	int ids = getuid() || geteuid() || getgid() || getegid();
 	int may = access(argv[0], R_OK | W_OK);
+	int to_write = open(argv[0], O_WRONLY), to_both = open(argv[0], O_RDWR | O_APPEND);
 	int renamed = rename(argv[0], "renamed");
 	int unlinked = unlink("renamed");
 	continue_supervisor();
 	EXPECT(plain == 0 && recorded == OWNER && by_fd == 0 && by_at == 0 && at_uid == OWNER);
 	EXPECT(ids == 0 && may == 0 && renamed == 0 && unlinked == 0);
+	EXPECT(to_write >= 0 && to_both >= 0);
 	EXPECT(access("renamed", F_OK) < 0 && errno == ENOENT);
 }
 
