@@ -526,16 +526,26 @@ static void ignore_signal(int number)
 	(void)number;
 }
 
+// One signal, at some moment of the call that follows. A timer that goes on would leave a
+// program no time where each signal stops it for longer (ptrace).
+static void interrupt_soon(int i)
+{
+	struct itimerval once = {.it_value = {0, 1 + i % 100}};
+	setitimer(ITIMER_REAL, &once, NULL);
+}
+
 // interrupted PATH: changes never fail for a signal.
 static void interrupted(char **argv)
 {
-	struct itimerval often = {{0, 50}, {0, 50}}, never = {0};
+	struct itimerval never = {0};
 	struct sigaction action = {.sa_handler = ignore_signal}; // without SA_RESTART
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &often, NULL);
 	for (int i = 0; i < 10000; i++) {
+		interrupt_soon(i);
 		EXPECT(chown(argv[0], OWNER, (gid_t)i) == 0);
+		interrupt_soon(i + 30);
 		EXPECT(chmod(argv[0], 0640 + (i & 7)) == 0);
+		interrupt_soon(i + 60);
 		EXPECT(owner_of(argv[0]) == OWNER && getuid() == 0);
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
