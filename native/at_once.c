@@ -24,10 +24,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef RESOLVE_CACHED // Linux 5.12
-#define RESOLVE_CACHED 0x20
-#endif
-
 // Whether the file is no symbolic link, and on a mount of the target's that is local.
 static bool is_local(pid_t tid, int fd)
 {

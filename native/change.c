@@ -99,15 +99,16 @@ int change_begin(struct request *request, bool pin, struct subject *subject_ret)
 
 // To the owner that it has, or where that takes more than the time, by the time of access that
 // it had a moment ago.
-static int touch(const char *path, int dirfd, int flags, const struct statx *real)
+static int touch(const struct subject *subject)
 {
+	const struct statx *real = &subject->real;
 	const struct timespec times[2] = {
 		{.tv_sec = real->stx_atime.tv_sec, .tv_nsec = real->stx_atime.tv_nsec},
 		{.tv_nsec = UTIME_OMIT},
 	};
 	int result = rules_chown_takes(real)
-			     ? utimensat(dirfd, path, times, flags)
-			     : fchownat(dirfd, path, real->stx_uid, (gid_t)-1, flags);
+			     ? utimensat(subject->fd, "", times, AT_EMPTY_PATH)
+			     : fchownat(subject->fd, "", real->stx_uid, (gid_t)-1, AT_EMPTY_PATH);
 	return result < 0 ? -errno : 0;
 }
 
@@ -120,10 +121,10 @@ int change_touch(struct request *request, const struct subject *subject)
 	    rules_changed_now(&subject->real, now.tv_sec, (uint32_t)now.tv_nsec))
 		return 0;
 	if (subject->fd >= 0)
-		return touch("", subject->fd, AT_EMPTY_PATH, &subject->real);
+		return touch(subject);
 	SCOPED(subject_close) struct subject pinned = SUBJECT_NONE_YET;
 	int error = resolve_subject(request, request_flags(request), &pinned);
-	return error ? error : touch("", pinned.fd, AT_EMPTY_PATH, &pinned.real);
+	return error ? error : touch(&pinned);
 }
 
 void change_outcome(struct outcome *outcome, int result)

@@ -31,40 +31,36 @@ void control_text(int control, const char *text)
 	control_put(control, &message, CONTROL_HEAD + strlen(message.text) + 1);
 }
 
+// Once a session. format: of the process's number.
+static void __attribute__((format(printf, 4, 0)))
+tell_once(const struct session *session, atomic_bool *told, pid_t tid, const char *format)
+{
+	char text[sizeof(((struct control_message *)NULL)->text)];
+	if (atomic_exchange(told, true))
+		return;
+	snprintf(text, sizeof(text), format, tid);
+	control_text(session->control, text);
+}
+
 void control_tell_unreadable(struct session *session, pid_t tid)
 {
-	if (atomic_exchange(&session->told_unreadable, true))
-		return;
-	char text[160];
-	snprintf(text, sizeof(text),
-		 "process %d: its memory is closed to other processes (not dumpable): "
-		 "it sees real owners and modes",
-		 tid);
-	control_text(session->control, text);
+	tell_once(session, &session->told_unreadable, tid,
+		  "process %d: its memory is closed to other processes (not dumpable): "
+		  "it sees real owners and modes");
 }
 
 void control_tell_no_tracing(struct session *session, pid_t tid)
 {
-	if (atomic_exchange(&session->told_no_tracing, true))
-		return;
-	char text[200];
-	snprintf(text, sizeof(text),
-		 "process %d wants to trace: strace, gdb and other tracers do not work inside of "
-		 "--mode ptrace, where fakeroot-sc is the tracer itself",
-		 tid);
-	control_text(session->control, text);
+	tell_once(session, &session->told_no_tracing, tid,
+		  "process %d wants to trace: strace, gdb and other tracers do not work inside of "
+		  "--mode ptrace, where fakeroot-sc is the tracer itself");
 }
 
 void control_tell_no_map(struct session *session, pid_t tid)
 {
-	if (atomic_exchange(&session->told_no_map, true))
-		return;
-	char text[200];
-	snprintf(text, sizeof(text),
-		 "process %d maps root's ids into a user namespace: that takes a tracer (ptrace), which "
-		 "it cannot be given, so the kernel will refuse",
-		 tid);
-	control_text(session->control, text);
+	tell_once(session, &session->told_no_map, tid,
+		  "process %d maps root's ids into a user namespace: that takes a tracer (ptrace), "
+		  "which it cannot be given, so the kernel will refuse");
 }
 
 void control_tell_no_btime(struct session *session, uint64_t dev, unsigned mode)

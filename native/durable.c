@@ -223,6 +223,18 @@ static void mark_retired(struct session *session, const struct file_identity *id
 	session_put(session, &now);
 }
 
+// Of blocks that begin with the number of the next.
+static void free_blocks(struct session *session, uint32_t block)
+{
+	const _Atomic uint32_t *next;
+	size_t size, left = blocks_most(session);
+	while (left-- && (next = inode_table_block(&session->table, block, &size))) {
+		uint32_t following = atomic_load(next);
+		inode_table_free_block(&session->table, block);
+		block = following;
+	}
+}
+
 // What has been added to the chain since lies before what was collected.
 static void free_chain(struct session *session, uint32_t first)
 {
@@ -236,13 +248,7 @@ static void free_chain(struct session *session, uint32_t first)
 	     block = atomic_load(&removed->next))
 		if (atomic_load(&removed->next) == first)
 			atomic_store(&removed->next, 0);
-	left = blocks_most(session);
-	for (uint32_t block = first;
-	     left-- && (removed = inode_table_block(&session->table, block, &size));) {
-		uint32_t next = atomic_load(&removed->next);
-		inode_table_free_block(&session->table, block);
-		block = next;
-	}
+	free_blocks(session, first);
 }
 
 void durable_finish(struct session *session, const struct durable_rows *rows)
@@ -428,17 +434,6 @@ struct piece {
 #define PIECE_BYTES 65536u
 #define PLACES_OF_ALL 4096u
 
-static void free_pieces(struct session *session, uint32_t block)
-{
-	const struct piece *piece;
-	size_t room, left = blocks_most(session);
-	while (left-- && (piece = inode_table_block(&session->table, block, &room))) {
-		uint32_t next = atomic_load(&piece->next);
-		inode_table_free_block(&session->table, block);
-		block = next;
-	}
-}
-
 static uint32_t take_piece(struct session *session, const unsigned char *bytes, uint32_t size,
 			   uint32_t next)
 {
@@ -468,7 +463,7 @@ int durable_note(struct session *session, enum session_text text, const void *by
 		uint32_t block = take_piece(session, (const unsigned char *)bytes + rest - piece,
 					    (uint32_t)piece, first);
 		if (!block) {
-			free_pieces(session, first);
+			free_blocks(session, first);
 			return -ENOSPC;
 		}
 		first = block;
@@ -479,7 +474,7 @@ int durable_note(struct session *session, enum session_text text, const void *by
 	if (text == SESSION_EDITS && first)
 		atomic_store(&shared->changed, 1);
 	atomic_store(&shared->texts[text], first);
-	free_pieces(session, before);
+	free_blocks(session, before);
 	return 0;
 }
 
@@ -530,7 +525,7 @@ void durable_forget_places(struct session *session)
 	SCOPED_LOCK held = lock_table(session);
 	uint32_t first = atomic_exchange(&shared->places, 0);
 	shared->place_count = 0;
-	free_pieces(session, first);
+	free_blocks(session, first);
 }
 
 void durable_visit_places(struct session *session,

@@ -20,6 +20,14 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
+#ifndef MFD_NOEXEC_SEAL // Linux 6.3
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#ifndef PIDFD_THREAD // Linux 6.9: O_EXCL
+#define PIDFD_THREAD 0200
+#endif
+
 #ifndef SYS_close_range // Linux 5.9
 #define SYS_close_range 436
 #endif

@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define RESTRICT_SELF 446 // landlock_restrict_self(2), of all ABIs
 #define LAYERS_MOST 16    // LANDLOCK_MAX_NUM_LAYERS
 #define LOGGING 7u        // flags that say what is logged
 #define ALL_THREADS 8u    // LANDLOCK_RESTRICT_SELF_TSYNC, Linux 7.0
@@ -71,7 +70,7 @@ static int apply(uint64_t number)
 	if (count < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -EACCES;
 	for (int i = count; i-- > 0;)
-		if (syscall(RESTRICT_SELF, fds[i], 0) < 0)
+		if (syscall(SYS_landlock_restrict_self, fds[i], 0) < 0)
 			return -EACCES;
 	return 0;
 }
@@ -151,7 +150,7 @@ struct trial {
 static long try_restriction(void *context)
 {
 	const struct trial *trial = context;
-	return syscall(RESTRICT_SELF, trial->fd, trial->flags) < 0 ? -errno : 0;
+	return syscall(SYS_landlock_restrict_self, trial->fd, trial->flags) < 0 ? -errno : 0;
 }
 
 // Whether the call will succeed. Where that cannot be tried it counts as a success: then the

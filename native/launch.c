@@ -262,7 +262,8 @@ static bool is_refusal(int error)
 }
 
 // Receives one report, with the descriptor it may carry in *fd_ret. Returns
-// false at the end: COMMAND executes, or the child has died. The descriptor is -errno where a sandbox has refused to receive it.
+// false at the end: COMMAND executes, or the child has died. The descriptor is -errno where a
+// sandbox has refused to receive it.
 static bool receive_report(int channel, int timeout_ms, struct report *message_ret, int *fd_ret)
 {
 	struct iovec data = {.iov_base = message_ret, .iov_len = sizeof(*message_ret)};

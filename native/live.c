@@ -485,7 +485,7 @@ int live_clear(struct session *session)
 	return 0;
 }
 
-// Removed, or cut to what it holds: who opens it next makes it longer again.
+// Removed, unless it holds what the state file has not, or many records.
 static void tidy(struct session *session)
 {
 	struct session_shared *shared = &session->page->shared;

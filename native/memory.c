@@ -3,6 +3,7 @@
 // The memory of a session: its files and mappings, its locks, room for more.
 #include "session.h"
 
+#include "kernel.h"
 #include "memory_guard.h"
 #include "scope.h"
 
@@ -12,13 +13,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
-
-#ifndef F_SEAL_FUTURE_WRITE // Linux 5.1
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-#ifndef MFD_NOEXEC_SEAL // Linux 6.3
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 
 // Address space, not memory: pages come as records do. Room for 50 million.
 #define MEMORY_BYTES_MOST ((size_t)4 << 30)

@@ -71,11 +71,11 @@ static bool all_local(int mounts)
 	return local;
 }
 
-// <linux/magic.h>: file systems of the kernel's own that keep their link counts themselves.
+// File systems of the kernel's own that keep their link counts themselves.
 static bool tells_links(const struct statfs *fs)
 {
 	switch ((unsigned long)fs->f_type) {
-	case 0xef53: // ext2, ext3, ext4
+	case EXT4_SUPER_MAGIC: // and ext2, ext3
 	case BTRFS_SUPER_MAGIC:
 	case F2FS_SUPER_MAGIC:
 	case OVERLAYFS_SUPER_MAGIC:

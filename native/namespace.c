@@ -29,21 +29,11 @@ void namespace_left(struct session *session)
 	atomic_store(&session->namespaces, true);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 // One that cannot be told counts as another.
 bool namespace_is_foreign(const struct request *request)
 {
-	char name[32];
-	struct stat own, its;
-	if (!atomic_load_explicit(&request->session->namespaces, memory_order_relaxed))
-		return false;
-	snprintf(name, sizeof(name), "/proc/%d/ns/user", request->tid);
-	return stat(name, &its) < 0 || stat("/proc/thread-self/ns/user", &own) < 0 ||
-	       !same_file(&own, &its);
+	return atomic_load_explicit(&request->session->namespaces, memory_order_relaxed) &&
+	       !proc_text_same_link(request->tid, "ns/user");
 }
 
 // ---- magic links ----
@@ -84,7 +74,8 @@ static int read_process(int directory, struct process *process_ret)
 static bool same_namespace(int a, int b)
 {
 	struct stat left, right;
-	return fstat(a, &left) == 0 && fstat(b, &right) == 0 && same_file(&left, &right);
+	return fstat(a, &left) == 0 && fstat(b, &right) == 0 && left.st_ino == right.st_ino &&
+	       left.st_dev == right.st_dev;
 }
 
 // cap_capable(): who has a capability in a namespace has it in those below, and so has the user
@@ -161,14 +152,12 @@ void namespace_rights_restore(struct namespace_rights *rights)
 
 // ---- clone3(2) ----
 
-#define CLONE3 435 // of all ABIs
-
 void *namespace_filter(const void *filter, size_t *size)
 {
 	const struct sock_filter first[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE3, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE3 | FSC_X32_SYSCALL_BIT, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3 | FSC_X32_SYSCALL_BIT, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
 	};
 	unsigned char *wider = malloc(sizeof(first) + *size);

@@ -142,24 +142,6 @@ static void read_listing(struct request *request, struct listing *listing)
 		show_types(request->session, layout, listing);
 }
 
-#ifndef PIDFD_THREAD // Linux 6.9
-#define PIDFD_THREAD O_EXCL
-#endif
-
-// A descriptor of the very open file that the target has, or -errno. Before Linux
-// 6.9 only for a thread that leads its group: others may have descriptors of their
-// own (unshare(2), CLONE_FILES).
-static int share_open_file(const struct request *request, int number)
-{
-	SCOPED_FD process = (int)syscall(SYS_pidfd_open, request->tid, PIDFD_THREAD);
-	if (process < 0)
-		process = (int)syscall(SYS_pidfd_open, request->tid, 0);
-	if (process < 0)
-		return -errno;
-	int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
-	return fd < 0 ? -errno : fd;
-}
-
 // Opens the same directory anew, at the same position. Returns a descriptor or
 // -errno; *flags_ret: the O_* flags of the target's.
 static int open_again(const struct request *request, int number, unsigned *flags_ret)
@@ -226,7 +208,7 @@ void op_getdents(struct request *request, struct outcome *outcome)
 	if (!atomic_load(&request->session->page->shared.type_records))
 		return;
 	SCOPED(listing_release) struct listing listing = {.fd = -1};
-	listing.fd = share_open_file(request, (int)request->args[request->row->fd]);
+	listing.fd = target_take_descriptor(request->tid, (int)request->args[request->row->fd]);
 	if (listing.fd >= 0 && notification_valid(request))
 		list_shared(request, &listing, outcome);
 	else if (listing.fd < 0 && listing.fd != -EBADF)

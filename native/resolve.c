@@ -313,22 +313,13 @@ static bool is_certain(const struct place *place)
 	return place->length > 0 && !place->relative && place->dirfd < 0;
 }
 
-static bool same_link(pid_t tid, const char *link)
-{
-	char its_name[32], own_name[32];
-	struct stat its, own;
-	snprintf(its_name, sizeof(its_name), "/proc/%d/%s", tid, link);
-	snprintf(own_name, sizeof(own_name), "/proc/self/%s", link);
-	return stat(its_name, &its) == 0 && stat(own_name, &own) == 0 &&
-	       its.st_ino == own.st_ino && its.st_dev == own.st_dev;
-}
-
 // Whether paths mean the same file to the target and the supervisor.
 static bool has_own_view(const struct request *request)
 {
 	if (!atomic_load(&request->session->page->views))
 		return true;
-	return same_link(request->tid, "root") && same_link(request->tid, "ns/mnt");
+	return proc_text_same_link(request->tid, "root") &&
+	       proc_text_same_link(request->tid, "ns/mnt");
 }
 
 static bool heal(struct request *request, const struct place *place)

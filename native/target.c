@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "target.h"
 
+#include "kernel.h"
 #include "scope.h"
 
 #include <errno.h>
@@ -21,9 +22,8 @@
 static atomic_bool vm_calls_refused;
 
 #define HEADS_MOST 64
-#define HEADS_GAP 512    // between two that are read as one piece
-#define HEADS_ROOM 8192  // for all pieces
-#define PIDFD_OF_THREAD O_EXCL // PIDFD_THREAD, Linux 6.9
+#define HEADS_GAP 512   // between two that are read as one piece
+#define HEADS_ROOM 8192 // for all pieces
 
 static ssize_t transfer_mem(pid_t tid, uint64_t address, void *bytes, size_t size, bool write)
 {
@@ -159,8 +159,9 @@ ssize_t target_read_path(pid_t tid, uint64_t address, char path_ret[static 4096]
 
 int target_take_descriptor(pid_t tid, int number)
 {
-	SCOPED_FD process = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
+	SCOPED_FD process = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
 	if (process < 0)
 		process = (int)syscall(SYS_pidfd_open, tid, 0);
-	return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	return fd < 0 ? -errno : fd;
 }

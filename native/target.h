@@ -23,7 +23,9 @@ int target_write(pid_t tid, uint64_t address, const void *bytes, size_t size);
 void target_read_heads(pid_t tid, const uint64_t *addresses, unsigned count, size_t size,
 		       void *heads_ret);
 
-// A descriptor of the target's (pidfd_getfd(2), Linux 5.6), or -1: container profiles refuse it.
+// A descriptor of the very open file that the target has (pidfd_getfd(2), Linux 5.6), or -errno:
+// container profiles refuse it. Before Linux 6.9 only for a thread that leads its group: others
+// may have descriptors of their own (unshare(2), CLONE_FILES).
 int target_take_descriptor(pid_t tid, int number);
 
 // Reads a path: up to PATH_MAX bytes with the final NUL, never touching the page

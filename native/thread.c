@@ -15,10 +15,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#ifndef SYS_clone3 // Linux 5.3
-#define SYS_clone3 435
-#endif
-
 // Of the process: filters are, and are never removed.
 static bool clone3_hidden;
 
