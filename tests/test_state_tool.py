@@ -294,6 +294,23 @@ print(*({"attr", "json", "tarfile"} & set(sys.modules)))
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
+def test_an_export_leaves_out_what_is_beside_a_state_that_is_in_use(made: Path) -> None:
+    with started(
+        [FAKEROOT_SC, "-p", "root/s", "--", "sh", "-c", "chown 77 root/c; echo done; read x"],
+        cwd=made,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdout
+        read_line(run.stdout.fileno())
+        assert (made / "root" / "s-live-pending").exists()
+        tool("export", "root/s", "root", "--format", "json", "-o", "o", cwd=made)
+        run.communicate("go\n", PATIENCE)
+    files = {each["path"] for each in json.loads((made / "o").read_text())["files"]}
+    assert "c" in files
+    assert not [path for path in files if path.startswith("s")]
+
+
 def test_an_export_has_what_runs_have_changed_and_not_saved_yet(made: Path) -> None:
     """And a capability whose file was only touched since."""
     with started(

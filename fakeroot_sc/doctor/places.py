@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 
-from fakeroot_sc import _core
 from fakeroot_sc.doctor import trial
 from fakeroot_sc.doctor.finding import Finding, Verdict, good
-
-AT_FDCWD = -100
+from fakeroot_sc.state.look import look as look_at
 
 
 def births(place: str) -> Finding:
     """Whether files of a directory have a time of birth (statx(2))."""
     name = f"files in {place}"
     try:
-        has_birth = _core.look(AT_FDCWD, os.fsencode(place))[2] is not None
+        has_birth = look_at(place).birth is not None
     except OSError as error:
         return Finding(name, Verdict.MISSING, error.strerror or "", "", "name another directory")
     if has_birth:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from fakeroot_sc.state.errors import StateError
+from fakeroot_sc.state.paths import Key
 
 APPLICATION_ID = 0x46534353
 VERSION = 2
@@ -45,7 +46,6 @@ _RETRY_SECONDS = 0.01
 # What SQLite says of a damaged schema may quote bytes that are no text.
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
-Key = tuple[int, int]
 Row = tuple[Any, ...]
 """dev, ino (signed), birth, type, uid, gid, mode, rdev, [(name, value)] or None: as the core
 has them; then path, changed, program, and a tuple of further paths."""
@@ -119,14 +119,17 @@ class Database:
         self.version = VERSION
         self._create = create and not read_only
         self._read_only = read_only
+        self._patiently(self._connect)
+
+    def _patiently(self, act: Callable[[], object]) -> None:
         patience = _Patience()
         while True:
             try:
-                self._connect()
+                act()
                 return
             except _ERRORS as error:
                 if not patience.wait(error):
-                    raise trouble(path, error) from error
+                    raise trouble(self.path, error) from error
 
     def _connect(self) -> None:
         if not self._create and not os.path.exists(self.path):
@@ -220,15 +223,8 @@ class Database:
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> None:
         """Runs one statement that gives no rows."""
-        patience = _Patience()
         given = tuple(values)
-        while True:
-            try:
-                self.connection.execute(statement, given)
-                return
-            except _ERRORS as error:
-                if not patience.wait(error):
-                    raise trouble(self.path, error) from error
+        self._patiently(lambda: self.connection.execute(statement, given))
 
     def query(self, statement: str, values: Iterable[Any] = ()) -> Iterator[Row]:
         """The rows that a statement gives."""
@@ -280,7 +276,7 @@ class Database:
         for found in self.query(f"SELECT {_COLUMNS} FROM inodes {where} {order}", given):
             yield self._sound(found, xattrs.take(found[:2]), links.take(found[:2]))
 
-    def row(self, key: tuple[int, int]) -> Row | None:
+    def row(self, key: Key) -> Row | None:
         """One row of rows()."""
         here = "WHERE dev = ? AND ino = ?"
         found = next(self.query(f"SELECT {_COLUMNS} FROM inodes {here}", key), None)
@@ -425,7 +421,7 @@ class Database:
     def _has(self, table: str) -> bool:
         return next(self.query(f"SELECT 1 FROM {table} LIMIT 1"), None) is not None
 
-    def remove(self, keys: list[tuple[int, int]]) -> None:
+    def remove(self, keys: list[Key]) -> None:
         """Deletes rows, inside of a transaction."""
         for table in ("inodes", "xattrs", "links"):
             self.many(f"DELETE FROM {table} WHERE dev = ? AND ino = ?", keys)
@@ -469,7 +465,7 @@ class _Groups:
         return taken
 
 
-def _pair(row: Row) -> tuple[int, int]:
+def _pair(row: Row) -> Key:
     return row[0], row[1]
 
 

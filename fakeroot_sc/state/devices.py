@@ -8,9 +8,9 @@ directory of each, the topmost: one look at it tells whether the number still ho
 import os
 from collections.abc import Iterable, Mapping
 
-from fakeroot_sc import _core
 from fakeroot_sc.state.database import Database, Row
-from fakeroot_sc.state.edits import Edit, edit_of
+from fakeroot_sc.state.edits import Edit, edit_of, is_same_file
+from fakeroot_sc.state.look import look
 from fakeroot_sc.state.paths import Key, signed
 
 
@@ -80,10 +80,10 @@ def _file_of(row: Row) -> Key | None:
         if path is None:
             continue
         try:
-            dev, ino, birth, *_ = _core.look(-100, path)
+            seen = look(path)
         except OSError:
             continue
-        same = signed(ino) == row[1] and (None in (birth, row[2]) or birth == row[2])
-        if same and signed(dev) != row[0]:
-            return signed(dev), signed(ino)
+        key = signed(seen.dev), signed(seen.ino)
+        if key[0] != row[0] and key[1] == row[1] and is_same_file(row, seen.birth):
+            return key
     return None

@@ -12,7 +12,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from fakeroot_sc.state.database import Key, Row
+from fakeroot_sc.state.database import Row
+from fakeroot_sc.state.look import same_birth
+from fakeroot_sc.state.paths import Key
 
 UID, GID, MODE, KIND, BIRTH = 1, 2, 4, 8, 32
 
@@ -42,8 +44,8 @@ class Layer:
 
 
 def is_same_file(known: Row, birth: int | None) -> bool:
-    """Whether a row may be of the file of that birth: one that is not known is any."""
-    return known[2] is None or birth is None or known[2] == birth
+    """Whether a row may be of the file of that birth."""
+    return same_birth(known[2], birth)
 
 
 def edit_of(before: Row | None, after: Row | None) -> Edit | None:

@@ -26,8 +26,7 @@ def run_with_state(plan: Plan, session_pass: int, run: _Run) -> "_core.Launched"
     if differs:
         sync.close()
         raise StateError(f"{plan.state}: the runs that use it differ from this one in {differs}")
-    if sync.notice is not None:
-        print(f"fakeroot-sc: {sync.notice}", file=sys.stderr)
+    sync.tell()
     sync.live.watch(os.fsencode(plan.command[0]))
 
     def ended() -> tuple[int, str] | None:

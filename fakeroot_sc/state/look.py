@@ -40,6 +40,11 @@ class Look(NamedTuple):
         return FileIdentity(self.dev, self.ino, self.birth)
 
 
+def same_birth(one: int | None, other: int | None) -> bool:
+    """Whether two times of birth may be of one file: one that is not known may be any."""
+    return one is None or other is None or one == other
+
+
 def look(path: str | bytes | os.PathLike[str], dir_fd: int | None = None) -> Look:
     """The file at a path itself, symbolic links not followed, relative to a descriptor's
     directory; with an empty path, the descriptor's file.  Raises OSError."""

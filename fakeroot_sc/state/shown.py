@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.look import Look
+from fakeroot_sc.state.look import Look, same_birth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ _CAPABILITY = "security.capability"
 def is_of(record: InodeRecord, seen: Look) -> bool:
     """Whether the record is of the file that was looked at."""
     known = record.identity
-    if (known.dev, known.ino) != (seen.dev, seen.ino):
-        return False
-    return known.birth is None or seen.birth is None or known.birth == seen.birth
+    return (known.dev, known.ino) == (seen.dev, seen.ino) and same_birth(known.birth, seen.birth)
 
 
 def mode(record: InodeRecord | Remembered | None, seen: Look) -> int:

@@ -14,11 +14,13 @@ import attrs
 
 from fakeroot_sc import _core
 from fakeroot_sc.passes import draw_pass
+from fakeroot_sc.state import shown
 from fakeroot_sc.state.database import Database, Row
 from fakeroot_sc.state.edits import Layer, edit_of, is_same_file
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import Look, look
 from fakeroot_sc.state.memory import loaded
+from fakeroot_sc.state.paths import Key, signed
 from fakeroot_sc.state.record import DEVICE_KINDS, FileIdentity, InodeRecord
 from fakeroot_sc.state.sync import Sync
 
@@ -31,12 +33,8 @@ _MARKED = struct.Struct("=qQIIQ")
 _MARKED_LEAST = 24
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
-
-
-def _key(identity: FileIdentity) -> tuple[int, int]:
-    return _signed(identity.dev), _signed(identity.ino)
+def _key(identity: FileIdentity) -> Key:
+    return signed(identity.dev), signed(identity.ino)
 
 
 def mark(seen: Look | None, path: str | bytes | None) -> bytes:
@@ -162,7 +160,7 @@ class State:
         self._database = database
         self._layers: list[Layer] = []
         """What the transactions that go on have changed, the innermost last."""
-        self._rows_below: dict[tuple[int, int], Row | None] = {}
+        self._rows_below: dict[Key, Row | None] = {}
         """Rows of the file that have been read since the outermost one began."""
 
     @classmethod
@@ -177,6 +175,7 @@ class State:
         sync = Sync(name, draw_pass(), create=create)
         try:
             sync.keeps_open = True
+            sync.tell()
             return cls(sync, sync.database)
         except BaseException:
             sync.close()
@@ -261,7 +260,7 @@ class State:
         if made := [edit for edit in edits if edit is not None]:
             sync.edit(made)
 
-    def _row(self, key: tuple[int, int]) -> Row | None:
+    def _row(self, key: Key) -> Row | None:
         for layer in reversed(self._layers):
             if key in layer.rows:
                 return layer.rows[key]
@@ -269,7 +268,7 @@ class State:
                 return None
         return self._row_below(key) if self._layers else self._database.row(key)
 
-    def _row_below(self, key: tuple[int, int]) -> Row | None:
+    def _row_below(self, key: Key) -> Row | None:
         if key not in self._rows_below:
             self._rows_below[key] = self._database.row(key)
         return self._rows_below[key]
@@ -369,10 +368,7 @@ class State:
             seen = look(record.path)
         except (OSError, ValueError):
             return None
-        here, there = seen.identity, record.identity
-        same = (here.dev, here.ino) == (there.dev, there.ino)
-        births = {here.birth, there.birth} - {None}
-        return seen if same and len(births) < 2 else None
+        return seen if shown.is_of(record, seen) else None
 
     def change(
         self,
@@ -440,5 +436,5 @@ class State:
         return map(record_of, self._rows())
 
 
-def _order(row: Row) -> tuple[int, int]:
+def _order(row: Row) -> Key:
     return row[0] % (1 << 64), row[1] % (1 << 64)

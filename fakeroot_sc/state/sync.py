@@ -14,11 +14,15 @@ from fakeroot_sc.state.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fakeroot_sc.state.database import Database, Key
+    from fakeroot_sc.state.database import Database
     from fakeroot_sc.state.edits import Edit, Note
+    from fakeroot_sc.state.paths import Key
 
 LIVE_SUFFIX = "-live"
 PENDING_SUFFIX = "-live-pending"
+BESIDE = (LIVE_SUFFIX, PENDING_SUFFIX, "-wal", "-shm")
+"""What names of files beside a state, which belong to it, end in."""
+
 LOCK_SECONDS = 30.0
 
 _NOWHERE = (0, 0, 0, 0, 0)
@@ -87,8 +91,7 @@ class Sync:
     def __init__(self, path: str, session_pass: int, *, create: bool = True) -> None:
         self.given = path
         self.path = resolved(path)
-        self.notice: str | None = None
-        """What the user is to be told of the state, though it can be used."""
+        self._notices: list[str] = []
         self.keeps_open = False
         """Whether the file stays open between commits."""
         self._devices: dict[int, bytes] | None = None
@@ -105,6 +108,12 @@ class Sync:
         except BaseException:
             self.close()
             raise
+
+    def tell(self) -> None:
+        """Says what the user is to know of the state, though it can be used."""
+        for notice in self._notices:
+            print(f"fakeroot-sc: {self.given}: {notice}", file=sys.stderr)
+        self._notices = []
 
     def _look(self) -> os.stat_result | None:
         try:
@@ -177,9 +186,8 @@ class Sync:
         if self.live.crash_lost:
             count = self.live.crash_lost
             changes = "a change" if count == 1 else f"{count} changes"
-            sys.stderr.write(
-                f"fakeroot-sc: {self.given}: {changes} that no run had saved, or more, "
-                f"were lost in a crash of the machine\n"
+            self._notices.append(
+                f"{changes} that no run had saved, or more, were lost in a crash of the machine"
             )
         self.commit()
         self._look_at_devices()
@@ -215,12 +223,13 @@ class Sync:
             self.live.end()
         if found.edits:
             places = ", ".join(os.fsdecode(path) for path in moved.values())
-            self.notice = (
-                f"{self.given}: {places}: mounted anew, with another device number: "
+            notice = (
+                f"{places}: mounted anew, with another device number: "
                 f"{found.bound} records are bound again"
             )
             if found.unbound:
-                self.notice += f", {found.unbound} are not: fakeroot-sc-state repair or prune"
+                notice += f", {found.unbound} are not: fakeroot-sc-state repair or prune"
+            self._notices.append(notice)
 
     def _create(self, real: os.stat_result | None) -> os.stat_result:
         """Where alone, makes the file, or a state of an empty one.  A kill leaves it empty, or

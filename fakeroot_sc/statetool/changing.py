@@ -11,8 +11,8 @@ import attrs
 
 from fakeroot_sc.state import shown
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.look import Look, look
-from fakeroot_sc.state.paths import find_paths
+from fakeroot_sc.state.look import Look, look, same_birth
+from fakeroot_sc.state.paths import find_paths, signed
 from fakeroot_sc.state.record import FileIdentity, InodeRecord
 from fakeroot_sc.state.store import Change, State
 from fakeroot_sc.statetool.looking import COLUMNS, open_to_read, row
@@ -45,13 +45,9 @@ def _mounted_devices(records: list[InodeRecord]) -> set[int]:
     return devices
 
 
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
 def _find(records: list[InodeRecord], roots: list[str]) -> dict[tuple[int, int], list[str]]:
     """Where files are now that are not where they were, below some directories."""
-    wanted = {(_signed(each.identity.dev), _signed(each.identity.ino)) for each in records}
+    wanted = {(signed(each.identity.dev), signed(each.identity.ino)) for each in records}
     found = find_paths(map(os.fsencode, roots), wanted, bounded=False)
     return {
         (dev % 2**64, ino % 2**64): [os.fsdecode(path) for path in paths]
@@ -149,9 +145,9 @@ def _files_at(record: InodeRecord, places: list[str]) -> list[InodeRecord]:
 
 def _is_as(record: InodeRecord, bound: InodeRecord) -> bool:
     """Whether a record is bound so already."""
-    births = {record.identity.birth, bound.identity.birth} - {None}
     names = {record.path, *record.links} == {bound.path, *bound.links}
-    return _number(record) == _number(bound) and len(births) < 2 and names
+    births = same_birth(record.identity.birth, bound.identity.birth)
+    return _number(record) == _number(bound) and births and names
 
 
 def repair(options: Namespace, output: Output) -> int:

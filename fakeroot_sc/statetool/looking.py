@@ -10,7 +10,7 @@ from typing import Any
 
 from fakeroot_sc.state import shown
 from fakeroot_sc.state.errors import StateError
-from fakeroot_sc.state.look import look
+from fakeroot_sc.state.look import look, same_birth
 from fakeroot_sc.state.memory import only_readable
 from fakeroot_sc.state.record import InodeRecord
 from fakeroot_sc.state.store import State
@@ -196,8 +196,7 @@ def verify(options: Namespace, output: Output) -> int:
         record = known.get(key)
         if record is None:
             continue
-        births = {record.identity.birth, entry.seen.birth} - {None}
-        if len(births) > 1:
+        if not same_birth(record.identity.birth, entry.seen.birth):
             trouble.append((entry.real, "is a later file of a remembered file's number"))
             continue
         _ = entry.xattrs  # which tells those that cannot be read

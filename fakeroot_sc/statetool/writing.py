@@ -14,6 +14,7 @@ from fakeroot_sc.destination import Destination
 from fakeroot_sc.state import formats, memory
 from fakeroot_sc.state.errors import StateError
 from fakeroot_sc.state.look import AT_FDCWD
+from fakeroot_sc.state.sync import BESIDE
 from fakeroot_sc.state.tree import Entry, Rows, Walk
 
 TYPE_CHECKING = False
@@ -100,7 +101,7 @@ def _written(path: str | None) -> Iterator[BinaryIO]:
 def _own_files(state: str, out: str | int | None) -> set[tuple[int, int]]:
     """The state is no part of the tree that it describes, nor is what is being written."""
     found = set()
-    files = [(AT_FDCWD, os.fsencode(state + end)) for end in ("", "-live", "-wal", "-shm")]
+    files = [(AT_FDCWD, os.fsencode(state + end)) for end in ("", *BESIDE)]
     if isinstance(out, str):
         files.append((AT_FDCWD, os.fsencode(out)))
     elif out is not None:
