@@ -291,6 +291,18 @@ def started(
                 stream.close()
 
 
+@contextlib.contextmanager
+def waiting(
+    arguments: Sequence[Argument], says: str, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """The same of one that has printed that line, and goes on when it is written to."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with started(arguments, **pipes, **options) as process:
+        assert process.stdout
+        assert read_line(process.stdout.fileno()) == says
+        yield process
+
+
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""File systems of every kind, each mounted by real root in a mount namespace of its own for one
-script, which an ordinary user runs there under fakeroot-sc."""
+"""File systems of every kind, mounted by real root: each in a mount namespace of its own for one
+script, which an ordinary user runs there under fakeroot-sc; or one in memory, for a test."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ MOUNT = {
 
 FUSE = [kind for kind in MOUNT if kind != "ramfs"]
 UNAVAILABLE = ("/dev/fuse", "fuse: device not found", "mount: m:", "unshare failed")
+
+
+@contextlib.contextmanager
+def memory_at(where: Path, options: str) -> Iterator[Path]:
+    """A tmpfs, mounted with those options at a directory that is made.  Skips where it may not
+    be."""
+    where.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", where]
+    mounted = subprocess.run(mount, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted so: {mounted.stderr.strip()}")
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", where], capture_output=True, timeout=PATIENCE, check=False)
 
 
 @contextlib.contextmanager

@@ -29,8 +29,10 @@ from commands import (
     parent_of,
     read_line,
     started,
+    waiting,
 )
 from installed import STATE_TOOL
+from mounted import memory_at
 
 import fakeroot_sc
 from fakeroot_sc import State, StateError, _core
@@ -239,14 +241,9 @@ def paths(state_path: Path) -> list[str | None]:
 def test_paths_are_known_whoever_ends_first(tmp_path: Path) -> None:
     script = "cd below; touch a new; chown 5 a new; echo made; read x; mv new b; echo done; read x"
     (tmp_path / "below").mkdir()
-    with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    with waiting(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script], "made", cwd=tmp_path
     ) as first:
-        assert first.stdin and first.stdout
-        assert read_line(first.stdout.fileno()) == "made"
         good("-p", "s", script="stat s", cwd=tmp_path)
         with closing(sqlite3.connect(tmp_path / "s")) as database:
             found = {path for (path,) in database.execute("SELECT path FROM inodes")}
@@ -580,12 +577,7 @@ def test_a_file_that_cannot_be_written_to_is_refused(kept: Path) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize("shim", ["--no-shim", "-ps"])
 def test_a_state_on_a_read_only_file_system_is_read(tmp_path: Path, shim: str) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk])
-    if mounted.returncode:
-        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
-    try:
+    with memory_at(tmp_path / "disk", "size=20m") as disk:
         good("-p", "s", script="touch a b; chown 5 a; mknod n c 1 3", cwd=disk)
         assert remounts_read_only(disk)
         script = "stat -c '%u %F' a n; touch ../here; chown 7 ../here; stat -c %u ../here"
@@ -595,8 +587,6 @@ def test_a_state_on_a_read_only_file_system_is_read(tmp_path: Path, shim: str) -
         (line,) = done.stderr.splitlines()
         assert "s: on a read-only file system: what changes is forgotten" in line
         assert "Read-only file system" in refusal("-p", "new", cwd=disk)
-    finally:
-        bare(["umount", disk])
 
 
 @pytest.mark.root
@@ -665,14 +655,7 @@ def test_what_is_lost_with_the_memory_is_not_said_to_be_kept(tmp_path: Path) -> 
 def test_a_run_that_joins_an_empty_state_leaves_others_their_pass(tmp_path: Path) -> None:
     script = "echo up; read x; exec stat -c %u f"
     (tmp_path / "f").touch()
-    with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as first:
-        assert first.stdout
-        assert read_line(first.stdout.fileno()) == "up"
+    with waiting([FAKEROOT_SC, "-p", "s", "--", "sh", "-euc", script], "up", cwd=tmp_path) as first:
         live = _core.Live(os.fsencode(tmp_path / "s-live"), 0o600, 1)
         before = live.session_pass
         assert before != 1
@@ -787,14 +770,9 @@ def test_a_killed_first_run_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_has_changed_is_written_by_those_that_go_on(kept: Path) -> None:
-    with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"],
-        cwd=kept,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    with waiting(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"], "made", cwd=kept
     ) as first:
-        assert first.stdout
-        read_line(first.stdout.fileno())
         kill_a_run(kept, "chown 6 f")
         first.communicate("go\n", PATIENCE)
     with closing(sqlite3.connect(kept / "s")) as database:
@@ -852,14 +830,7 @@ def test_a_killed_transaction_is_finished_or_has_not_begun(
 ) -> None:
     good("-p", "s", script="touch gone; chown 5 g gone", cwd=kept)
     script = "echo up; read x; chown 8 g" if goes_on else "chown 8 g; echo up"
-    with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", script],
-        cwd=kept,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as running:
-        assert running.stdout
-        assert read_line(running.stdout.fileno()) == "up"
+    with waiting([FAKEROOT_SC, "-p", "s", "--", "sh", "-c", script], "up", cwd=kept) as running:
         if not goes_on:
             running.communicate("", PATIENCE)
         writer = multiprocessing.get_context("fork").Process(
@@ -917,14 +888,9 @@ def test_changes_of_a_killed_run_are_never_given_to_another_file(kept: Path) -> 
 
 
 def test_runs_that_differ_in_their_rules_are_kept_apart(kept: Path) -> None:
-    with started(
-        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"],
-        cwd=kept,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    with waiting(
+        [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "echo made; read x"], "made", cwd=kept
     ) as first:
-        assert first.stdout
-        read_line(first.stdout.fileno())
         assert "differ from this one in -u" in refusal("-u", "-p", "s", cwd=kept)
         first.communicate("go\n", PATIENCE)
     assert good("-u", "-p", "s", script="stat -c %u f", cwd=kept) == "5\n"
@@ -972,12 +938,7 @@ def wait_until_gone(live: Path) -> None:
 
 @pytest.mark.root
 def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk])
-    if mounted.returncode:
-        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
-    try:
+    with memory_at(tmp_path / "disk", "size=6m") as disk:
         good("-p", "disk/s", script="touch a b c; chown 5 a", cwd=tmp_path)
         fill = "dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null || true"
         done = run("-p", "disk/s", script=f"{fill}; chown 6 a; chown 7 b", cwd=tmp_path)
@@ -993,18 +954,11 @@ def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
         wait_until_gone(disk / "t-live")
         said = refusal("-p", "disk/t", cwd=tmp_path)
         assert "no room for it" in said or "the disk is full" in said
-    finally:
-        bare(["umount", disk])
 
 
 @pytest.mark.root
 def test_a_growing_memory_on_a_full_disk_answers_no_space(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = bare(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk])
-    if mounted.returncode:
-        pytest.skip(f"tmpfs cannot be mounted: {mounted.stderr}")
-    try:
+    with memory_at(tmp_path / "disk", "size=3m") as disk:
         many = "mkdir many; cd many; seq 1 30000 | xargs touch; chown -R 5 . 2>../errors; echo $?"
         done = run("-p", "disk/s", script=many, cwd=tmp_path)
         assert "No space left on device" in (tmp_path / "errors").read_text()
@@ -1016,8 +970,6 @@ def test_a_growing_memory_on_a_full_disk_answers_no_space(tmp_path: Path) -> Non
         assert int(owned.stdout) > 10000
         failed = len((tmp_path / "errors").read_text().splitlines())
         assert int(owned.stdout) + failed == 30001
-    finally:
-        bare(["umount", disk])
 
 
 def test_runs_from_python_use_a_state(tmp_path: Path) -> None:

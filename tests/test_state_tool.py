@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import FAKEROOT_SC, PATIENCE, Terminal, bare, read_line, started
+from commands import FAKEROOT_SC, PATIENCE, Terminal, bare, waiting
 from installed import STATE_TOOL as STATE
 
 from fakeroot_sc import State
@@ -107,14 +107,11 @@ def test_explain_tells_what_is_faked_and_what_is_real(made: Path) -> None:
 
 
 def test_explain_names_no_program_where_it_may_have_been_another(made: Path) -> None:
-    with started(
+    with waiting(
         [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "chown 9 root/a; echo done; read x"],
+        "done",
         cwd=made,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
     ) as first:
-        assert first.stdout
-        read_line(first.stdout.fileno())
         assert data("explain", "s", "root/a", cwd=made)["program"] == "sh"
         bare([FAKEROOT_SC, "-p", "s", "--", "chown", "8", "root/b"], cwd=made)
         assert data("explain", "s", "root/b", cwd=made)["program"] is None
@@ -295,14 +292,11 @@ print(*({"attr", "json", "tarfile"} & set(sys.modules)))
 
 
 def test_an_export_leaves_out_what_is_beside_a_state_that_is_in_use(made: Path) -> None:
-    with started(
+    with waiting(
         [FAKEROOT_SC, "-p", "root/s", "--", "sh", "-c", "chown 77 root/c; echo done; read x"],
+        "done",
         cwd=made,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
     ) as run:
-        assert run.stdout
-        read_line(run.stdout.fileno())
         assert (made / "root" / "s-live-pending").exists()
         tool("export", "root/s", "root", "--format", "json", "-o", "o", cwd=made)
         run.communicate("go\n", PATIENCE)
@@ -313,14 +307,11 @@ def test_an_export_leaves_out_what_is_beside_a_state_that_is_in_use(made: Path) 
 
 def test_an_export_has_what_runs_have_changed_and_not_saved_yet(made: Path) -> None:
     """And a capability whose file was only touched since."""
-    with started(
+    with waiting(
         [FAKEROOT_SC, "-p", "s", "--", "sh", "-c", "chown 77 root/c; echo done; read x"],
+        "done",
         cwd=made,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
     ) as run:
-        assert run.stdout
-        read_line(run.stdout.fileno())
         tool("export", "s", "root", "--format", "json", "-o", "o", cwd=made)
         run.communicate("go\n", PATIENCE)
     files = json.loads((made / "o").read_text())["files"]

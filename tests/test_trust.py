@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from commands import bare, compile_c, fake_output, need, python
 from installed import FAKEROOT_SC, is_traced
+from mounted import memory_at
 from test_faults import REFUSE, refusal
 
 OTHER_USER = 54321
@@ -109,19 +110,12 @@ def test_a_link_through_the_own_process_leads_where_the_kernel_would_go(tmp_path
 @pytest.mark.root
 def test_a_mount_without_links_has_none_for_the_supervisor(tmp_path: Path) -> None:
     """MS_NOSYMFOLLOW, Linux 5.10."""
-    where = tmp_path / "where"
-    where.mkdir()
-    mounted = bare(["mount", "-t", "tmpfs", "-o", "nosymfollow", "tmpfs", where])
-    if mounted.returncode:
-        pytest.skip(f"nothing can be mounted so: {mounted.stderr.strip()}")
-    try:
+    with memory_at(tmp_path / "where", "nosymfollow") as where:
         (where / "link").symlink_to(tmp_path / "made")
         assert fake_output([*python(CREATE), str(where / "link")]) == "ELOOP\n"
         assert (
             fake_output(["unshare", "--mount", *python(CREATE), str(where / "link")]) == "ELOOP\n"
         )
-    finally:
-        bare(["umount", where])
 
 
 TRY = """
