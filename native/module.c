@@ -693,8 +693,9 @@ static PyObject *live_edit(PyObject *self, PyObject *edits)
 		return NULL;
 	uint32_t *made = &into->page->shared.edits_made;
 	metadata_settle_all(into);
-	for (; *made < count; ++*made)
-		if (!edit_one(into, PyList_GetItem(edits, *made)))
+	// Read once each: the file may be written to.
+	for (uint32_t i = *made; i < count; *made = ++i)
+		if (!edit_one(into, PyList_GetItem(edits, i)))
 			return NULL;
 	Py_RETURN_NONE;
 }

@@ -8,12 +8,13 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 
+from fakeroot_sc import bpf
 from fakeroot_sc.doctor.finding import Finding, Verdict, good
 from fakeroot_sc.doctor.surroundings import Surroundings, advice
+from fakeroot_sc.syscalls.families.sandboxes import SECCOMP_SET_MODE_FILTER
 
 SYS_SECCOMP = 317
 SYS_UNSHARE = 272
-SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32
 NOTIF_SET_FLAGS = 0x40082104
@@ -23,6 +24,13 @@ PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 NO_CALL = 0x7FFF_FFFF
 """A number that no call has: the trial filter traps it alone."""
+
+_TRIAL = (
+    bpf.Instruction(bpf.LD | bpf.W | bpf.ABS, k=bpf.OFFSET_NR),
+    bpf.Instruction(bpf.JMP | bpf.JEQ | bpf.K, jt=0, jf=1, k=NO_CALL),
+    bpf.Instruction(bpf.RET | bpf.K, k=bpf.RET_USER_NOTIF),
+    bpf.Instruction(bpf.RET | bpf.K, k=bpf.RET_ALLOW),
+)
 
 UNKNOWN = -1
 """In the place of an errno: the child was killed before it could tell."""
@@ -59,12 +67,8 @@ def _listen(flags: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return -ctypes.get_errno()
-    # Loads the number; traps NO_CALL; allows all others.
-    code = struct.pack("=HBBI", 0x20, 0, 0, 0) + struct.pack("=HBBI", 0x15, 0, 1, NO_CALL)
-    code += struct.pack("=HBBI", 0x06, 0, 0, 0x7FC0_0000)
-    code += struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF_0000)
-    text = ctypes.create_string_buffer(code)
-    program = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(text)))
+    text = ctypes.create_string_buffer(bpf.pack(_TRIAL))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(_TRIAL), ctypes.addressof(text)))
     return _call(
         ctypes.c_long(SYS_SECCOMP),
         ctypes.c_long(SECCOMP_SET_MODE_FILTER),

@@ -7,8 +7,8 @@ import resource
 from collections.abc import Iterator
 
 from fakeroot_sc.doctor.finding import Finding, Verdict, good
+from fakeroot_sc.syscalls.families.limits import RLIMIT_LOCKS
 
-RLIMIT_LOCKS = 10
 DESCRIPTORS_LEAST = 64
 
 
